@@ -1,0 +1,66 @@
+"""The manifest: every kernel that exists, its arguments, and the folder that holds its implementations.
+
+A kernel fills arrays that it is handed. The contract is the same in every language:
+
+    arrays in first, scratch (`workspace`) next, arrays to fill after them, then integers, floats and one geometry;
+    arrays are C-contiguous unless the kernel is marked `strided`; a kernel returns None and never sees a Tensor.
+
+`kernels/<folder>/reference.py` (NumPy) is the definition and the oracle; `kernels/<folder>/cpu.pyx` (Cython) and
+`kernels/<folder>/cuda.py` (Numba) do the same faster. A kernel that has no `cpu` form runs as its reference on the CPU.
+A kernel with a `workspace` argument has a sibling `<name>_workspace(geo, itemsize)` that says how many bytes it needs.
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+if __name__ != "tinygradconv.kernels":
+    raise ImportError("import tinygradconv.kernels, not kernels: the folder is installed inside the package")
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """One row of the manifest: argument names in order, which of them are filled, and where the implementations stand."""
+
+    folder: str
+    arguments: tuple[str, ...]
+    fills: tuple[str, ...]
+    cpu: bool = True
+    strided: bool = False
+
+
+def _row(folder: str, arguments: str, fills: str, *, cpu: bool = True, strided: bool = False) -> Kernel:
+    return Kernel(folder, tuple(arguments.split(", ")), tuple(fills.split(", ")), cpu, strided)
+
+
+# name                    folder        arguments                                                     fills
+KERNELS: dict[str, Kernel] = {
+    "conv2d_forward":      _row("conv", "x, w, workspace, y, geo", "y"),
+    "conv2d_grad_input":   _row("conv", "g, w, workspace, x, geo", "x"),
+    "conv2d_grad_weight":  _row("conv", "x, g, workspace, w, geo", "w"),
+    "im2col":              _row("im2col", "x, cols, geo", "cols"),
+    "col2im":              _row("im2col", "cols, x, geo", "x"),
+    "matmul":              _row("matmul", "a, b, y, transpose_a, transpose_b", "y"),
+    "max_pool2d":          _row("pool", "x, y, where, geo", "y, where"),
+    "pool_gather":         _row("pool", "x, where, y, geo", "y"),
+    "pool_scatter":        _row("pool", "g, where, x, geo", "x"),
+    "window_sum":          _row("pool", "x, weights, scale, y, geo", "y"),
+    "window_spread":       _row("pool", "g, weights, scale, x, geo", "x"),
+    "batch_norm_forward":  _row("norm", "x, scale, shift, y, mean, variance, epsilon", "y, mean, variance"),
+    "batch_norm_backward": _row("norm", "g, x, scale, mean, variance, dx, dscale, dshift, epsilon", "dx, dscale, dshift"),
+    "group_norm_forward":  _row("norm", "x, y, mean, variance, epsilon", "y, mean, variance"),
+    "group_norm_backward": _row("norm", "g, x, mean, variance, dx, epsilon", "dx"),
+    "unary":               _row("elementwise", "x, y, op", "y", cpu=False, strided=True),
+    "binary":              _row("elementwise", "a, b, y, op", "y", cpu=False, strided=True),
+    "where":               _row("elementwise", "condition, a, b, y", "y", cpu=False, strided=True),
+    "copy":                _row("elementwise", "x, y", "y", cpu=False, strided=True),
+    "reduce":              _row("reduce", "x, y, op, axes", "y", cpu=False, strided=True),
+    "arg_reduce":          _row("reduce", "x, y, op, axis", "y", cpu=False, strided=True),
+    "cumulative_sum":      _row("reduce", "x, y, axis, reverse", "y", cpu=False, strided=True),
+    "gather":              _row("gather", "x, where, y", "y", cpu=False),
+    "scatter_add":         _row("gather", "g, where, x", "x", cpu=False),
+    "log_softmax":         _row("softmax", "x, y", "y", cpu=False),
+    "random_bits":         _row("random", "bits, key, step", "bits"),
+    "dropout":             _row("random", "x, y, rate, key, step", "y"),
+    "sgd":                 _row("update", "g, velocity, p, rate, momentum, decay, nesterov", "velocity, p"),
+    "adam":                _row("update", "g, first, second, p, rate, beta1, beta2, epsilon, decay, step, decoupled", "first, second, p"),
+}

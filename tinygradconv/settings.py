@@ -1,0 +1,111 @@
+"""Every setting of tinygradconv: one table.
+
+Each setting has a default, can be given as an environment variable (read when tinygradconv is imported), and can be
+changed for a block of code with `with settings(...)`; that change is seen only by the code in the block (it is
+context-local: other threads and tasks keep theirs).
+
+>>> with settings(threads=1):
+...     get("threads")
+1
+"""
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One row of the table: environment variable, default, how text becomes a value, when it is read, what it does."""
+
+    variable: str
+    default: Callable[[], Any]
+    parse: Callable[[str], Any]
+    read: str
+    does: str
+
+
+def _usable_cpus() -> int:
+    """The CPUs that this process may run on, or fewer where OMP_NUM_THREADS says so."""
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    first = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    return int(first) if first.isdigit() and int(first) > 0 else cpus
+
+
+def _positive(text: object) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError("must be at least 1")
+    return number
+
+
+def _one_of(*choices: str) -> Callable[[str], str]:
+    def parse(text: object) -> str:
+        if text not in choices:
+            raise ValueError(f"must be one of {', '.join(repr(c) for c in choices)}")
+        return text
+    return parse
+
+
+def _flag(text: object) -> bool:
+    if isinstance(text, bool):
+        return text
+    if str(text).lower() in ("1", "true", "yes", "on"):
+        return True
+    if str(text).lower() in ("0", "false", "no", "off", ""):
+        return False
+    raise ValueError("must be 1 or 0")
+
+
+SETTINGS: dict[str, Setting] = {
+    "threads": Setting("TGC_THREADS", _usable_cpus, _positive, "at each kernel",
+                       "threads of the CPU kernels; the default is the CPUs that the process may use, or OMP_NUM_THREADS"),
+    "backend": Setting("TGC_BACKEND", lambda: "cpu", _one_of("cpu", "reference"), "at each kernel",
+                       "'reference' runs every CPU kernel as its NumPy definition: slow, and right by inspection"),
+    "isa": Setting("TGC_ISA", lambda: "", _one_of("", "v2", "v3", "v4", "base"), "when the first kernel is loaded",
+                   "the instruction set of the CPU kernels (x86-64-v2, v3 = AVX2, v4 = AVX-512, or the machine's base); '' takes the best"),
+    "anomaly": Setting("TGC_ANOMALY", lambda: False, _flag, "at each op",
+                       "1 checks every result, forward and backward, and names the op and line where the first NaN or infinity was born"),
+    "data": Setting("TGC_DATA", lambda: "", str, "when a data set is opened",
+                    "the folder that holds mnist/, cifar-10-batches-bin/, …; '' is a cache folder in the user's home"),
+}
+
+_initial: dict[str, Any] = {}
+_current: ContextVar[dict[str, Any]] = ContextVar("tinygradconv settings", default=_initial)
+
+
+def _parsed(name: str, value: object, said: str) -> Any:
+    try:
+        return SETTINGS[name].parse(value)
+    except (ValueError, TypeError) as problem:
+        raise ValueError(f"{said}={value!r}: {problem} ({SETTINGS[name].does})") from None
+
+
+for _name, _setting in SETTINGS.items():
+    _text = os.environ.get(_setting.variable)
+    _initial[_name] = _setting.default() if _text is None else _parsed(_name, _text, _setting.variable)
+
+
+def get(name: str) -> Any:
+    """The value of one setting, here and now."""
+    return _current.get()[name]
+
+
+@contextlib.contextmanager
+def settings(**changes: Any) -> Iterator[None]:
+    """Change settings for a block: `with tgc.settings(threads=1, backend="reference"): …`.
+
+    ValueError for a name that is not in the table or a value that the setting does not take.
+    """
+    for name in changes:
+        if name not in SETTINGS:
+            raise ValueError(f"settings() has no {name!r}; there are: {', '.join(SETTINGS)}")
+    token = _current.set({**_current.get(), **{name: _parsed(name, value, name) for name, value in changes.items()}})
+    try:
+        yield
+    finally:
+        _current.reset(token)
