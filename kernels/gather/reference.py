@@ -1,0 +1,18 @@
+"""Values picked out by their flat positions, and the adjoint that adds them back."""
+from __future__ import annotations
+
+import numpy as np
+
+
+def gather(x, where, y):
+    """y[i] = x.flat[where[i]]; y is shaped like `where` (int64, in range)."""
+    np.take(x.reshape(-1), where, out=y, mode="clip")
+
+
+def scatter_add(g, where, x):
+    """x.flat[p] = Σ g[i] over the i with where[i] = p, added in the order of i; zero where none points."""
+    if x.dtype.kind == "f":
+        x[...] = np.bincount(where.reshape(-1), g.reshape(-1), x.size).reshape(x.shape)
+    else:
+        x[...] = 0
+        np.add.at(x.reshape(-1), where.reshape(-1), g.reshape(-1))

@@ -1,0 +1,61 @@
+"""Back ends: where arrays live, and how the name of a kernel becomes a function that fills them.
+
+A back end offers
+
+    empty(shape, dtype)          an array to be filled
+    run(kernel, *arguments)      one kernel of the manifest, arguments in the manifest's order (scratch is added here)
+    asarray(values) / to_numpy(array)
+    synchronize()                wait for what was started
+
+The array decides which back end works on it (`backend_of`); nothing here is a current device that could leak.
+"""
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+
+from .abstract import ABSTRACT, AbstractArray
+from .cpu import CPU
+
+
+class Backend(Protocol):
+    """What an op's forward pass is handed as its first argument."""
+
+    name: str
+
+    def empty(self, shape: tuple[int, ...], dtype: Any) -> Any:
+        """A C-contiguous array whose values are still to be filled."""
+
+    def run(self, kernel: str, *arguments: Any) -> None:
+        """Run one kernel of the manifest."""
+
+    def asarray(self, values: np.ndarray) -> Any:
+        """The same values where this back end keeps its arrays."""
+
+    def to_numpy(self, array: Any) -> np.ndarray:
+        """The same values as a NumPy array."""
+
+    def synchronize(self) -> None:
+        """Return when everything that was started has ended."""
+
+
+def backend_of(array: Any) -> Backend:
+    """The back end whose kernels work on this array."""
+    if type(array) is np.ndarray:
+        return CPU
+    if isinstance(array, AbstractArray):
+        return ABSTRACT
+    raise TypeError(f"no back end works on arrays of type {type(array).__name__}")
+
+
+def backend_named(device: str) -> Backend:
+    """The back end of a device by its name; ValueError says which there are."""
+    if device == "cpu":
+        return CPU
+    if device == "cuda":
+        raise RuntimeError("to('cuda'): this version of tinygradconv has no CUDA back end yet; tensors stay on 'cpu'")
+    raise ValueError(f"device must be 'cpu' or 'cuda', got {device!r}")
+
+
+__all__ = ["ABSTRACT", "CPU", "AbstractArray", "Backend", "backend_named", "backend_of"]

@@ -1,0 +1,182 @@
+"""The same values under another shape: reshape, permute, broadcast, slice. On the CPU these are views, and cost nothing."""
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tinygradconv.autodiff import primitive
+from tinygradconv.geometry import integer
+from tinygradconv.promotion import as_tensors
+from tinygradconv.tensor import Tensor
+
+
+def as_axes(name: str, axis: Any, ndim: int) -> tuple[int, ...]:
+    """`axis` (None for all, an integer, or several) as a tuple of different axes in 0 … ndim − 1."""
+    if axis is None:
+        return tuple(range(ndim))
+    axes = []
+    for one in axis if isinstance(axis, (tuple, list)) else (axis,):
+        one = integer("axis", one, at_least=-ndim, where=name) if ndim else integer("axis", one, at_least=0, where=name)
+        if one >= ndim:
+            raise ValueError(f"{name}: axis {one} is out of range for a tensor with {ndim} axes")
+        axes.append(one % ndim)
+    if len(set(axes)) != len(axes):
+        raise ValueError(f"{name}: axis {axis} names an axis twice")
+    return tuple(axes)
+
+
+def as_shape(name: str, shape: Any) -> tuple[int, ...]:
+    """`shape` (an integer or several) as a tuple of integers."""
+    return tuple(integer("shape", n, at_least=-1, where=name) for n in (shape if isinstance(shape, (tuple, list)) else (shape,)))
+
+
+@primitive(view=True)
+def _reshape(be: Any, x: Any, *, shape: tuple[int, ...]) -> Any:
+    return x.reshape(shape)
+
+
+@primitive(view=True)
+def _permute(be: Any, x: Any, *, axes: tuple[int, ...]) -> Any:
+    return x.transpose(axes)
+
+
+@primitive(view=True)
+def _broadcast(be: Any, x: Any, *, shape: tuple[int, ...]) -> Any:
+    return np.broadcast_to(x, shape, subok=True)
+
+
+@primitive
+def _sum_to(be: Any, x: Any, *, shape: tuple[int, ...]) -> Any:
+    lead = x.ndim - len(shape)
+    axes = (*range(lead), *(lead + i for i, n in enumerate(shape) if n == 1 != x.shape[lead + i]))
+    y = be.empty(tuple(1 if i in axes else n for i, n in enumerate(x.shape)), x.dtype)
+    be.run("reduce", x, y, "sum", axes)
+    return y.reshape(shape)
+
+
+@primitive(view=True)
+def _slice(be: Any, x: Any, *, index: tuple[Any, ...]) -> Any:
+    return x[index]
+
+
+@primitive
+def _unslice(be: Any, g: Any, *, index: tuple[Any, ...], shape: tuple[int, ...]) -> Any:
+    """Zeros of `shape`, and g at `index`: the adjoint of a slice."""
+    y = be.empty(shape, g.dtype)
+    be.run("copy", np.zeros((), g.dtype), y)
+    be.run("copy", g, y[index])
+    return y
+
+
+_reshape.vjp(x=lambda g, x_shape: _reshape(g, shape=x_shape))
+_permute.vjp(x=lambda g, axes: _permute(g, axes=tuple(int(i) for i in np.argsort(axes))))
+_broadcast.vjp(x=lambda g, x_shape: _sum_to(g, shape=x_shape))
+_sum_to.vjp(x=lambda g, x_shape: _broadcast(g, shape=x_shape))
+_slice.vjp(x=lambda g, index, x_shape: _unslice(g, index=index, shape=x_shape))
+_unslice.vjp(g=lambda g, index: _slice(g, index=index))
+for _op, _said in ((_reshape, "reshape"), (_permute, "permute_dims"), (_broadcast, "broadcast_to"), (_sum_to, "sum_to"), (_slice, "getitem"), (_unslice, "unslice")):
+    _op.name = _said
+
+
+def reshape(x: Any, shape: int | Sequence[int]) -> Tensor:
+    """The values of x, in the same (row-major) order, under `shape`; one length may be −1 and is worked out."""
+    (x,) = as_tensors("reshape", ("x",), (x,))
+    wanted = as_shape("reshape", shape)
+    known = math.prod(n for n in wanted if n >= 0)
+    if wanted.count(-1) > 1:
+        raise ValueError(f"reshape: only one length may be -1, got {wanted}")
+    if -1 in wanted and (known == 0 or x.size % known) or -1 not in wanted and known != x.size:
+        raise ValueError(f"reshape: x has shape {x.shape}, {x.size} values, which do not fit into {wanted}")
+    if -1 in wanted:
+        wanted = tuple(x.size // known if n == -1 else n for n in wanted)
+    return x if wanted == x.shape else _reshape(x, shape=wanted)
+
+
+def permute_dims(x: Any, axes: Sequence[int]) -> Tensor:
+    """The axes of x in another order: axis i of the result is axis axes[i] of x."""
+    (x,) = as_tensors("permute_dims", ("x",), (x,))
+    order = as_axes("permute_dims", tuple(axes), x.ndim)
+    if len(order) != x.ndim:
+        raise ValueError(f"permute_dims: x has {x.ndim} axes, so axes must name {x.ndim}, got {tuple(axes)}")
+    return x if order == tuple(range(x.ndim)) else _permute(x, axes=order)
+
+
+def matrix_transpose(x: Any) -> Tensor:
+    """The last two axes of x exchanged."""
+    (x,) = as_tensors("matrix_transpose", ("x",), (x,))
+    if x.ndim < 2:
+        raise ValueError(f"matrix_transpose: x must have at least two axes, got shape {x.shape}")
+    return permute_dims(x, (*range(x.ndim - 2), x.ndim - 1, x.ndim - 2))
+
+
+def moveaxis(x: Any, source: int, destination: int) -> Tensor:
+    """Axis `source` of x put at place `destination`; the others keep their order."""
+    (x,) = as_tensors("moveaxis", ("x",), (x,))
+    (start,), (end,) = as_axes("moveaxis", source, x.ndim), as_axes("moveaxis", destination, x.ndim)
+    order = [i for i in range(x.ndim) if i != start]
+    order.insert(end, start)
+    return permute_dims(x, order)
+
+
+def broadcast_to(x: Any, shape: int | Sequence[int]) -> Tensor:
+    """x repeated along axes of length 1, and along new leading axes, up to `shape`."""
+    (x,) = as_tensors("broadcast_to", ("x",), (x,))
+    wanted = as_shape("broadcast_to", shape)
+    lead = len(wanted) - x.ndim
+    if lead < 0 or any(n not in (1, m) for n, m in zip(x.shape, wanted[lead:])):
+        raise ValueError(f"broadcast_to: x has shape {x.shape}, which does not broadcast to {wanted}")
+    return x if wanted == x.shape else _broadcast(x, shape=wanted)
+
+
+def sum_to(x: Any, shape: int | Sequence[int]) -> Tensor:
+    """x summed down to `shape`, over the axes along which `shape` would be broadcast to x: the adjoint of broadcast_to."""
+    (x,) = as_tensors("sum_to", ("x",), (x,))
+    wanted = as_shape("sum_to", shape)
+    lead = x.ndim - len(wanted)
+    if lead < 0 or any(n not in (1, m) for n, m in zip(wanted, x.shape[lead:])):
+        raise ValueError(f"sum_to: {wanted} does not broadcast to the shape {x.shape} of x")
+    return x if wanted == x.shape else _sum_to(x, shape=wanted)
+
+
+def expand_dims(x: Any, axis: int | Sequence[int] = 0) -> Tensor:
+    """x with new axes of length 1 at the places `axis` of the result."""
+    (x,) = as_tensors("expand_dims", ("x",), (x,))
+    count = len(axis) if isinstance(axis, (tuple, list)) else 1
+    axes = as_axes("expand_dims", axis, x.ndim + count)
+    old = iter(x.shape)
+    return reshape(x, tuple(1 if i in axes else next(old) for i in range(x.ndim + count)))
+
+
+def squeeze(x: Any, axis: int | Sequence[int] | None = None) -> Tensor:
+    """x without the axes `axis`, which must have length 1 (None: all such axes)."""
+    (x,) = as_tensors("squeeze", ("x",), (x,))
+    axes = tuple(i for i, n in enumerate(x.shape) if n == 1) if axis is None else as_axes("squeeze", axis, x.ndim)
+    for i in axes:
+        if x.shape[i] != 1:
+            raise ValueError(f"squeeze: axis {i} of x has length {x.shape[i]}, not 1; x has shape {x.shape}")
+    return reshape(x, tuple(n for i, n in enumerate(x.shape) if i not in axes))
+
+
+def flip(x: Any, axis: int | Sequence[int] | None = None) -> Tensor:
+    """x with the order of its values reversed along `axis` (None: along every axis)."""
+    (x,) = as_tensors("flip", ("x",), (x,))
+    axes = as_axes("flip", axis, x.ndim)
+    return _slice(x, index=tuple(slice(None, None, -1) if i in axes else slice(None) for i in range(x.ndim)))
+
+
+def basic_slice(x: Tensor, index: tuple[Any, ...]) -> Tensor:
+    """x[index] for an index of slices, integers, newaxis and an ellipsis: a view."""
+    return _slice(x, index=index)
+
+
+Tensor.reshape = lambda self, *shape: reshape(self, shape[0] if len(shape) == 1 else shape)
+Tensor.permute_dims = lambda self, *axes: permute_dims(self, axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes)
+Tensor.broadcast_to = broadcast_to
+Tensor.sum_to = sum_to
+Tensor.squeeze = squeeze
+Tensor.expand_dims = expand_dims
+Tensor.T = property(lambda self: permute_dims(self, tuple(range(self.ndim))[::-1]))
+Tensor.mT = property(matrix_transpose)

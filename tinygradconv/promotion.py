@@ -1,0 +1,64 @@
+"""What happens when operands of different types meet.
+
+    Python number ∘ tensor       the tensor's dtype; a Python float makes an integer tensor float32 (numbers are weak)
+    integer or bool ∘ floating   the floating dtype
+    float32 ∘ float64            float64
+    integer ∘ integer            NumPy's rule
+"""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tinygradconv.tensor import DEFAULT_DTYPE, Tensor, as_array
+
+NUMBERS = (bool, int, float)
+
+
+def result_dtype(dtypes: Sequence[np.dtype]) -> np.dtype:
+    """The dtype of an operation on arrays of these dtypes: floating wins over integer, then the wider."""
+    floating = [dtype for dtype in dtypes if dtype.kind == "f"]
+    return np.result_type(*(floating or dtypes))
+
+
+def as_tensors(op: str, names: Sequence[str], values: Sequence[Any]) -> list[Tensor]:
+    """Each value as a tensor: tensors as they are, arrays and numbers as constants. TypeError for a wrong number of inputs."""
+    if len(values) != len(names):
+        raise TypeError(f"{op} takes {len(names)} tensor{'s' if len(names) != 1 else ''} ({', '.join(names)}), got {len(values)}")
+    return [value if type(value) is Tensor else _constant(op, name, value) for name, value in zip(names, values)]
+
+
+def _constant(op: str, name: str, value: Any) -> Tensor:
+    try:
+        return Tensor.of(as_array(value))
+    except (TypeError, ValueError) as problem:
+        raise TypeError(f"{op}: {name} must be a tensor, an array or a number; got {type(value).__name__}: {problem}") from None
+
+
+def promoted(op: str, values: Sequence[Any]) -> Sequence[Tensor]:
+    """The operands of an elementwise op as tensors of one dtype."""
+    first = values[0] if values else None
+    if type(first) is Tensor and all(type(v) is Tensor and v.data.dtype == first.data.dtype for v in values):
+        return values
+    if type(first) is np.ndarray or any(type(v) not in NUMBERS and type(v) is not Tensor for v in values):
+        values = [v if type(v) in NUMBERS or type(v) is Tensor else _constant(op, "an operand", v) for v in values]
+    strong = [v.data.dtype for v in values if type(v) is Tensor]
+    if not strong:
+        return [Tensor.of(as_array(v)) for v in values]
+    dtype = result_dtype(strong)
+    if dtype.kind != "f" and any(type(v) is float for v in values):
+        dtype = DEFAULT_DTYPE
+    elif dtype.kind == "b" and any(type(v) is int for v in values):
+        dtype = np.dtype(np.int64)
+    return [_cast(op, v, dtype) for v in values]
+
+
+def _cast(op: str, value: Any, dtype: np.dtype) -> Tensor:
+    if type(value) is Tensor:
+        return value if value.data.dtype == dtype else value.astype(dtype)
+    try:
+        return Tensor.of(np.asarray(value, dtype))
+    except OverflowError:
+        raise ValueError(f"{op}: {value} does not fit into {dtype}") from None
