@@ -1,0 +1,101 @@
+# conv2d_grad_weight: the outer product of windows and cotangents, summed over places with the same tile (tile.pxi).
+#
+#     w[(ky, kx, c), o] = Σ_{places}  x[n, sy·oy + dy·ky − top, sx·ox + dx·kx − left, c] · g[n, oy, ox, o]
+#
+# The rows of a tile are taps (ky, kx, c), each one offset in the strip of correlate.pxi; its sum runs along the places of a row, one step of
+# stride·C apart; the lines are the cotangents of those places, packed in blocks of output channels. Places are dealt into a number of
+# chunks that depends on the shape alone; each chunk has its own partial sum, and the partial sums are added in order.
+
+cdef enum:
+    PARTIAL_BYTES = 4194304   # of all partial sums together
+
+
+cdef struct Outer:
+    Correlation cor
+    Py_ssize_t taps, columns, blocks, chunks        # taps kh·kw·C/groups, output channels per task, tasks along them, chunks of places
+    Py_ssize_t partial_size, table_bytes, scratch_size
+
+
+cdef Outer outer_plan(const Window* win, Py_ssize_t itemsize) noexcept nogil:
+    """The strips of conv2d_forward, the chunks they are dealt into, and the sizes of the workspace."""
+    cdef Outer outer
+    cdef Py_ssize_t size = win.kh * win.kw * (win.C // win.groups) * win.O
+    outer.cor = forward_plan(win, itemsize)
+    outer.taps = win.kh * win.kw * outer.cor.depth
+    outer.chunks = larger(1, smaller(smaller(16, outer.cor.strips), PARTIAL_BYTES // larger(1, size * itemsize)))
+    outer.columns = TASK_COLUMNS if outer.chunks >= 16 else TASK_COLUMNS // 2
+    outer.blocks = (outer.cor.width + outer.columns - 1) // outer.columns
+    outer.partial_size = round_up(size, 64) if outer.chunks > 1 else 0
+    outer.table_bytes = round_up((2 * (outer.taps + TGC_NARROW_ROWS) + outer.cor.images * outer.cor.rows) * sizeof(Py_ssize_t), 64)
+    outer.scratch_size = outer.cor.strip_size + round_up(outer.cor.places * round_up(smaller(outer.columns, outer.cor.width), lanes_of(itemsize)), 64)
+    return outer
+
+
+cdef Py_ssize_t outer_bytes(const Outer* outer, Py_ssize_t itemsize, Py_ssize_t threads) noexcept nogil:
+    """Partial sums, tables of taps and of runs, and for each thread a strip and the packed cotangents of its places."""
+    return outer.chunks * outer.partial_size * itemsize + outer.table_bytes + threads * outer.scratch_size * itemsize
+
+
+cdef void sum_outer(const Outer* outer, const floating* x, const floating* g, floating* w, unsigned char[::1] workspace) noexcept nogil:
+    """Every chunk's partial sum, then their sum in order."""
+    cdef Py_ssize_t task, size = outer.taps * outer.cor.O, tasks = outer.cor.groups * outer.blocks * outer.chunks, unit = 4096
+    cdef floating* partial = <floating*>&workspace[0] if outer.chunks > 1 else w
+    cdef Py_ssize_t* tap = <Py_ssize_t*>(&workspace[0] + outer.chunks * outer.partial_size * sizeof(floating))
+    cdef floating* scratch = <floating*>(<char*>tap + outer.table_bytes)
+    cdef int threads = smaller(threads_for(outer.cor.N * outer.cor.OH * outer.cor.OW * size),
+                               (workspace.shape[0] - outer_bytes(outer, sizeof(floating), 0)) // (outer.scratch_size * sizeof(floating)))
+    fill_tap_tables(outer, tap)
+    for task in prange(tasks, schedule="dynamic", num_threads=threads):
+        outer_task(outer, x, g, partial, tap, scratch + threadid() * outer.scratch_size, task // outer.chunks // outer.blocks,
+                   task // outer.chunks % outer.blocks * outer.columns, task % outer.chunks)
+    if outer.chunks > 1:
+        for task in prange((size + unit - 1) // unit, schedule="static", num_threads=threads):
+            add_partials(outer, partial + task * unit, w + task * unit, smaller(unit, size - task * unit))
+
+
+cdef void fill_tap_tables(const Outer* outer, Py_ssize_t* tap) noexcept nogil:
+    """Offsets of the taps of a window in the strip and in w, and of the rows of places in the strip."""
+    cdef Py_ssize_t ky, kx, c, n, oy, i = 0, count = outer.taps + TGC_NARROW_ROWS, pitch = outer.cor.strip_w * outer.cor.depth
+    cdef Py_ssize_t* to = tap + count
+    cdef Py_ssize_t* run = to + count
+    for ky in range(outer.cor.kh):
+        for kx in range(outer.cor.kw):
+            for c in range(outer.cor.depth):
+                tap[i] = ky * outer.cor.dy * pitch + kx * outer.cor.dx * outer.cor.depth + c
+                to[i] = i * outer.cor.O
+                i += 1
+    for i in range(outer.taps, count):
+        tap[i] = 0
+    for n in range(outer.cor.images):
+        for oy in range(outer.cor.rows):
+            run[n * outer.cor.rows + oy] = (n * outer.cor.strip_h + oy * outer.cor.sy) * pitch
+
+
+cdef void outer_task(const Outer* outer, const floating* x, const floating* g, floating* partial, const Py_ssize_t* tap, floating* strip,
+                     Py_ssize_t group, Py_ssize_t first, Py_ssize_t chunk) noexcept nogil:
+    """One chunk of strips, for `columns` output channels of one group, into the chunk's partial sum."""
+    cdef const Correlation* cor = &outer.cor
+    cdef Py_ssize_t begin = chunk * cor.strips // outer.chunks, end = (chunk + 1) * cor.strips // outer.chunks, index, n, oy, images, rows, o
+    cdef Py_ssize_t count = outer.taps + TGC_NARROW_ROWS, columns = smaller(outer.columns, cor.width - first), places
+    cdef Py_ssize_t block = 2 * lanes_of(sizeof(floating))
+    cdef floating* lines = strip + cor.strip_size
+    for index in range(begin, end):
+        n, oy = index // cor.strips_down * cor.images, index % cor.strips_down * cor.rows
+        images, rows = smaller(cor.images, cor.N - n), larger(0, smaller(cor.rows, cor.OH - oy))
+        places = images * rows * cor.OW
+        fill_strip(cor, x, strip, n, images, oy, rows, group)
+        o = 0
+        while o < columns:
+            pack(g + (n * cor.OH + oy) * cor.OW * cor.O + group * cor.width + first + o, cor.O, 1, places, smaller(block, columns - o), lines + o * places)
+            o += block
+        product(strip, tap, tap + 2 * count, images * rows, cor.OW, cor.sx * cor.depth, lines,
+                partial + chunk * outer.partial_size + group * cor.width + first, tap + count, outer.taps, columns, index > begin)
+
+
+cdef void add_partials(const Outer* outer, const floating* partial, floating* w, Py_ssize_t size) noexcept nogil:
+    """w = the sum of the chunks' partial sums, first to last."""
+    cdef Py_ssize_t chunk, i
+    memcpy(w, partial, size * sizeof(floating))
+    for chunk in range(1, outer.chunks):
+        for i in range(size):
+            w[i] = w[i] + partial[chunk * outer.partial_size + i]

@@ -1,0 +1,14 @@
+"""Batched matrix products, either operand transposed or not."""
+from __future__ import annotations
+
+import numpy as np
+
+
+def matmul(a, b, y, transpose_a, transpose_b):
+    """y[n, i, j] = Σ_k a[n, i, k] · b[n, k, j]: one matrix product per leading index.
+
+    a  (B, M, K), or (B, K, M) with `transpose_a`
+    b  (B, K, N), or (B, N, K) with `transpose_b`
+    y  (B, M, N), filled
+    """
+    y[...] = np.matmul(a.transpose(0, 2, 1) if transpose_a else a, b.transpose(0, 2, 1) if transpose_b else b)
