@@ -97,6 +97,11 @@ class Node:
         return self.options[name]
 
 
+def next_sequence() -> int:
+    """A number larger than that of every node made so far and smaller than that of every node to come."""
+    return next(_sequence)
+
+
 def _users_frame() -> Any:
     """The innermost frame that is not this package's own."""
     frame = sys._getframe(2)
@@ -258,6 +263,9 @@ def pull_back(node: Node, g: Tensor) -> Iterator[tuple[Node, Tensor]]:
 
 def _apply(node: Node, rule: Callable[..., Any], g: Tensor, needs: tuple[str, ...]) -> Any:
     try:
+        if settings.get("anomaly"):                       # what the whole rule gave is checked, in the name of this op and line
+            with settings.settings(anomaly=False):
+                return rule(g, *[node.value(name) for name in needs])
         return rule(g, *[node.value(name) for name in needs])
     except Exception as problem:
         if not getattr(problem, "__notes__", None):
@@ -265,12 +273,12 @@ def _apply(node: Node, rule: Callable[..., Any], g: Tensor, needs: tuple[str, ..
         raise
 
 
-def propagate(cotangents: dict[Node, Tensor], *, useful: dict[Node, bool] | None = None, release: bool = False,
-              leaf: Callable[[Node, Tensor], None] | None = None) -> dict[Node, Tensor]:
-    """Carry cotangents back through the graph, newest node first; returns those that came to rest.
+def propagate(cotangents: dict[Node, Tensor], *, useful: dict[Node, bool] | None = None, stop: frozenset[Node] = frozenset(),
+              release: bool = False, leaf: Callable[[Node, Tensor], None] | None = None) -> dict[Node, Tensor]:
+    """Carry cotangents back through the graph, newest node first; returns those of leaves, of targets and of `stop` nodes.
 
-    Only `useful` nodes are visited, where given. `leaf(node, g)` is told of each leaf reached; `release` drops what a node kept
-    as soon as it has been used.
+    Only `useful` nodes (see ancestors_between) are visited, where given; nothing passes a `stop` node, whose hooks are left to the
+    caller. `leaf(node, g)` is told of each leaf reached; `release` drops what a node kept as soon as it has been used.
     """
     waiting = [(-node.sequence, node) for node in cotangents]
     heapq.heapify(waiting)
@@ -278,7 +286,10 @@ def propagate(cotangents: dict[Node, Tensor], *, useful: dict[Node, bool] | None
     while waiting:
         _, node = heapq.heappop(waiting)
         g = cotangents.pop(node)
-        for hook in node.hooks or ():
+        if node in stop:
+            rest[node] = g
+            continue
+        for hook in tuple(node.hooks or ()):
             replacement = hook(g)
             g = g if replacement is None else replacement
         if node.op is None or (useful is not None and not any(parent in useful for parent in node.parents)):

@@ -148,7 +148,10 @@ class Tensor:
         """
         if self.node is None:
             raise TypeError("register_hook: this tensor is a constant; only tensors that require a gradient have hooks")
-        hooks = self.node.hooks = [*(self.node.hooks or ()), hook]
+        if self.node.hooks is None:
+            self.node.hooks = []
+        hooks = self.node.hooks
+        hooks.append(hook)
         return lambda: hooks.remove(hook) if hook in hooks else None
 
     # What it holds.

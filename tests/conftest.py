@@ -1,0 +1,37 @@
+"""What every test shares: hypothesis without deadlines (the machine may be slow), and the two CPU back ends as a fixture."""
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, settings
+
+import tinygradconv as tgc
+
+settings.register_profile("here", deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+                          derandomize=bool(os.environ.get("CI")))
+settings.load_profile("here")
+
+
+@pytest.fixture(params=["reference", "cpu"])
+def backend(request):
+    """Run the test on the NumPy definitions, and again on the compiled kernels."""
+    with tgc.settings(backend=request.param):
+        yield request.param
+
+
+@pytest.fixture
+def rng():
+    """Random numbers that are the same in every run."""
+    return np.random.default_rng(0)
+
+
+@pytest.fixture
+def data_root():
+    """The folder that holds the real data sets; the test is skipped where TGC_DATA names none."""
+    root = os.environ.get("TGC_DATA", "")
+    if not root or not Path(root).is_dir():
+        pytest.skip("needs the real data sets: set TGC_DATA to a folder that holds mnist/, cifar-10-batches-bin/, …")
+    return Path(root)
