@@ -27,9 +27,10 @@ from typing import Any
 
 import numpy as np
 
-from tinygradconv import settings
 from tinygradconv.backends import backend_of
 from tinygradconv.promotion import as_tensors, promoted
+from tinygradconv.settings import get as setting
+from tinygradconv.settings import settings
 from tinygradconv.tensor import Tensor
 
 _sequence = itertools.count()
@@ -184,7 +185,7 @@ class Primitive:
             live = tuple([tensor.node is not None for tensor in tensors])
             if True in live:
                 y.node = self._record(tensors, live, y, extra, options)
-        if settings.get("anomaly"):
+        if setting("anomaly"):
             _check_forward(self, tensors, y)
         return y, extra
 
@@ -256,15 +257,15 @@ def pull_back(node: Node, g: Tensor) -> Iterator[tuple[Node, Tensor]]:
             cotangent = cotangent.sum_to(parent.shape)
         if cotangent.shape != parent.shape or cotangent.dtype != parent.dtype:
             raise TypeError(f"{op.name}: the rule for {name!r} returned {cotangent.dtype} {cotangent.shape}, but {name} is {parent.dtype} {parent.shape}")
-        if settings.get("anomaly"):
+        if setting("anomaly"):
             _check_backward(node, name, g, cotangent)
         yield parent, cotangent
 
 
 def _apply(node: Node, rule: Callable[..., Any], g: Tensor, needs: tuple[str, ...]) -> Any:
     try:
-        if settings.get("anomaly"):                       # what the whole rule gave is checked, in the name of this op and line
-            with settings.settings(anomaly=False):
+        if setting("anomaly"):                       # what the whole rule gave is checked, in the name of this op and line
+            with settings(anomaly=False):
                 return rule(g, *[node.value(name) for name in needs])
         return rule(g, *[node.value(name) for name in needs])
     except Exception as problem:
@@ -420,7 +421,7 @@ def custom_op(forward: Callable[..., np.ndarray], *, vjp: Callable[..., Tensor] 
 @contextlib.contextmanager
 def anomaly() -> Iterator[None]:
     """Within the block every result is checked, forward and backward: the first NaN or infinity raises AnomalyError with op and source line."""
-    with settings.settings(anomaly=True):
+    with settings(anomaly=True):
         yield
 
 

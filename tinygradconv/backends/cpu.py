@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from tinygradconv import settings
 from tinygradconv.kernels import KERNELS
+from tinygradconv.settings import get as setting
 
 from .reference import reference_kernel, reference_workspace
 
@@ -25,7 +25,7 @@ POOLED_FROM = 1 << 16         # bytes; smaller arrays are quicker from malloc th
 def instruction_set() -> str:
     """The kernel variant in use, from TGC_ISA or the best that runs here: 'v2', 'v3', 'v4' or 'base'."""
     from tinygradconv._compiled import isa
-    runnable, wanted = isa.variants(), settings.get("isa")
+    runnable, wanted = isa.variants(), setting("isa")
     if wanted and wanted not in runnable:
         raise ImportError(f"TGC_ISA={wanted!r}: this processor runs {', '.join(map(repr, runnable))}")
     return wanted or runnable[0]
@@ -70,7 +70,7 @@ class CPUBackend:
     def run(self, kernel: str, *arguments: Any) -> None:
         """Run one kernel; inputs that are not C-contiguous are copied first unless the kernel takes strided arrays."""
         row = KERNELS[kernel]
-        if settings.get("backend") == "reference":
+        if setting("backend") == "reference":
             function, workspace, module = _reference(kernel)
         else:
             function, workspace, module = _function(kernel, arguments[0].dtype)
@@ -80,7 +80,7 @@ class CPUBackend:
             at = row.arguments.index("workspace")
             size = workspace(arguments[-1], arguments[0].itemsize)
             arguments = [*arguments[:at], self.empty((size,), np.uint8), *arguments[at:]]
-        threads = settings.get("threads")
+        threads = setting("threads")
         if module is not None and self._threads.get(module) != threads:
             module.set_threads(threads)
             self._threads[module] = threads

@@ -1,0 +1,54 @@
+"""Every kernel of the manifest exists in each language with the same argument names, and has a test."""
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+
+import tinygradconv  # noqa: F401  (makes tinygradconv.kernels importable)
+from tinygradconv.kernels import KERNELS
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_the_reference_has_the_manifests_arguments(name):
+    row = KERNELS[name]
+    module = importlib.import_module(f"tinygradconv.kernels.{row.folder}.reference")
+    function = getattr(module, name)
+    assert tuple(inspect.signature(function).parameters) == row.arguments
+    assert function.__doc__, f"{name} needs a docstring: the formula first"
+    if "workspace" in row.arguments:
+        assert tuple(inspect.signature(getattr(module, name + "_workspace")).parameters) == ("geo", "itemsize")
+
+
+@pytest.mark.parametrize("name", [name for name, row in KERNELS.items() if row.cpu])
+def test_the_cython_form_has_the_manifests_arguments(name):
+    row = KERNELS[name]
+    source = (ROOT / "kernels" / row.folder / "cpu.pyx").read_text()
+    found = re.search(rf"^def {name}\((.*?)\):", source, re.M | re.S)
+    assert found, f"{name} is marked cpu but kernels/{row.folder}/cpu.pyx has no def of it"
+    depth_free = re.sub(r"\[[^]]*\]", "", found[1])
+    assert tuple(argument.split()[-1] for argument in depth_free.split(",")) == row.arguments
+
+
+def test_the_reference_defines_nothing_else():
+    for folder in {row.folder for row in KERNELS.values()}:
+        module = importlib.import_module(f"tinygradconv.kernels.{folder}.reference")
+        public = {n for n, f in vars(module).items() if inspect.isfunction(f) and f.__module__ == module.__name__ and not n.startswith("_")}
+        allowed = {n for n, row in KERNELS.items() if row.folder == folder}
+        assert public <= allowed | {n + "_workspace" for n in allowed}, folder
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_every_kernel_is_run_by_an_op(name):
+    sources = [p.read_text() for folder in ("ops", "train") for p in (ROOT / "tinygradconv" / folder).rglob("*.py")]
+    assert any(f'run("{name}"' in source for source in sources), f"nothing runs {name}: use it or delete it"
+
+
+def test_what_a_kernel_fills_are_its_arguments():
+    for name, row in KERNELS.items():
+        assert set(row.fills) <= set(row.arguments), name
