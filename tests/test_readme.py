@@ -1,0 +1,30 @@
+"""The README's Python blocks run, in order, in one namespace; its settings table is the program's."""
+from __future__ import annotations
+
+import re
+import textwrap
+from pathlib import Path
+
+from tinygradconv.settings import SETTINGS
+
+README = (Path(__file__).resolve().parent.parent / "README.md").read_text()
+
+
+def test_the_code_runs(capsys):
+    blocks = re.findall(r"^( *)```python\n(.*?)^ *```", README, re.M | re.S)
+    assert len(blocks) >= 4
+    namespace: dict = {}
+    for _, block in blocks:
+        exec(compile(textwrap.dedent(block), "README.md", "exec"), namespace)
+    assert "61,706" in capsys.readouterr().out.replace("61706", "61,706")
+
+
+def test_the_settings_table_is_complete():
+    documented = set(re.findall(r"^\| `(TGC_\w+)`", README, re.M))
+    assert documented == {s.variable for s in SETTINGS.values()}
+
+
+def test_the_two_commands_are_one_line_each():
+    for name in ("first command", "test command"):
+        block = re.search(rf"<!-- {name} -->\n```sh\n(.*?)```", README, re.S)[1]
+        assert block.count("\n") == 1
