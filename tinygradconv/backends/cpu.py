@@ -33,7 +33,11 @@ def instruction_set() -> str:
 
 @cache
 def _compiled(folder: str) -> Any:
-    return importlib.import_module(f"tinygradconv._compiled.{folder}_{instruction_set()}")
+    try:
+        return importlib.import_module(f"tinygradconv._compiled.{folder}_{instruction_set()}")
+    except ModuleNotFoundError as problem:
+        raise ImportError(f"the compiled kernels have no {problem.name}: they are older than this checkout. "
+                          f"From the repository's root run: pip install .") from None
 
 
 @cache

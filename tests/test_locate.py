@@ -1,0 +1,79 @@
+"""A checkout finds the kernels that pip installed, or says what to do."""
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import tinygradconv
+from tinygradconv._compiled import isa
+
+ROOT = Path(__file__).resolve().parent.parent
+INSTALLED = Path(isa.__file__).resolve().parent.parent
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """A copy of the Python sources, laid out as in the repository, with nothing compiled."""
+    for folder in ("tinygradconv", "kernels"):
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__", "*.so", "*.pyd"))
+    return tmp_path
+
+
+def run(checkout, code, *, path=""):
+    """Run code from the checkout's root; numpy is found, an installed tinygradconv only through `path`."""
+    import numpy
+    packages = Path(numpy.__file__).resolve().parent.parent
+    hide = ("import sys, importlib.abc\n"
+            f"sys.path = [p for p in sys.path if not (p and __import__('os').path.exists(p + '/tinygradconv/_compiled'))]"
+            f" + [{str(packages)!r}] * {not (packages / 'tinygradconv' / '_compiled').exists()} + [{path!r}] * {bool(path)}\n"
+            "sys.meta_path = [f for f in sys.meta_path if 'editable' not in type(f).__module__]\n")
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    return subprocess.run([sys.executable, "-c", hide + code], cwd=checkout, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_without_compiled_kernels_there_is_one_error_with_the_cure(checkout, tmp_path_factory):
+    import numpy
+    packages = Path(numpy.__file__).resolve().parent.parent
+    if (packages / "tinygradconv" / "_compiled").exists():
+        pytest.skip("tinygradconv is installed beside numpy here, so numpy cannot be found without it")
+    done = run(checkout, "import tinygradconv")
+    assert done.returncode == 1
+    assert "compiled kernels were not found" in done.stderr and "pip install ." in done.stderr
+    assert "C compiler" in done.stderr
+
+
+def test_the_checkouts_package_uses_the_installed_kernels(checkout):
+    code = ("import tinygradconv as t, tinygradconv.kernels as k\n"
+            "from tinygradconv._compiled import isa\n"
+            "print(t.__file__); print(k.__file__); print(isa.__file__); print(t.tanh(t.Tensor(0.0)).item())")
+    done = run(checkout, code, path=str(INSTALLED.parent))
+    package, kernels, compiled, value = done.stdout.split()
+    assert Path(package).parent == checkout / "tinygradconv"
+    assert Path(kernels).parent == checkout / "kernels"
+    assert Path(compiled).is_relative_to(INSTALLED)
+    assert value == "0.0"
+
+
+def test_kernels_is_not_a_top_level_package(checkout):
+    done = run(checkout, "import kernels")
+    assert "import tinygradconv.kernels, not kernels" in done.stderr
+
+
+def test_an_incomplete_checkout_says_so(checkout):
+    shutil.rmtree(checkout / "kernels")
+    assert "the checkout is incomplete" in run(checkout, "import tinygradconv").stderr
+
+
+def test_importing_needs_only_numpy_and_our_own_modules():
+    code = ("import sys, numpy; before = set(sys.modules); import tinygradconv\n"
+            "import sysconfig; own = sysconfig.get_paths()\n"
+            "print(*sorted({m.split('.')[0] for m in set(sys.modules) - before} - set(sys.stdlib_module_names)))")
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    modules = {m for m in done.stdout.split() if not m.startswith(("_", "cython_runtime"))}
+    assert modules <= {"tinygradconv", "numpy"}, modules
+    assert tinygradconv.__doc__
