@@ -1,0 +1,180 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+"""Normalisation on the CPU: two passes over memory each way, one for sums along the rows and one that applies them.
+
+Channels are contiguous, so sums over rows keep one running value per channel and go along SIMD lanes. So that a row is always
+whole registers, as many neighbouring rows are read as one *wide row* as make its length a multiple of 32: with 6 channels, 16
+rows are one wide row of 96 columns, column j belonging to channel j % 6. The few rows left over are added one by one.
+
+Accuracy: sums run in the arrays' own type within a block of rows, measured from the block's first row, and are carried on in
+double. A mean that is large beside the deviation, or one wild row, costs nothing.
+
+Determinism: rows are cut into chunks by shape alone, and the chunks' sums are added in order.
+"""
+from libc.math cimport sqrt
+
+include "common.pxi"
+
+include "norm/columns.pxi"
+
+
+# ---- batch normalisation: one statistic per channel, chunks of rows in parallel
+
+def batch_norm_forward(const floating[:, ::1] x, const floating[::1] scale, const floating[::1] shift, floating[:, ::1] y,
+                       floating[::1] mean, floating[::1] variance, double epsilon):
+    """reference.batch_norm_forward. One task per chunk of rows, twice: sums, then values."""
+    if x.shape[0] == 0 or x.shape[1] == 0:
+        return
+    cdef Plan plan = plan_of(x.shape[0], x.shape[1], 64)
+    cdef int threads = threads_for(plan.M * plan.C)
+    cdef Py_ssize_t chunk, c, w = plan.width
+    cdef double mu, spread, slope
+    cdef double* sums = <double*>scratch(plan.chunks * 2 * w + 2 * plan.C, 3 * w, sizeof(floating))
+    cdef double* totals = sums + plan.chunks * 2 * w
+    cdef floating* factors = <floating*>(totals + 2 * plan.C)
+    with nogil:
+        for c in range(plan.C):
+            factors[c] = x[0, c]
+        tile(factors, 1, &plan)
+        for chunk in prange(plan.chunks, schedule="static", num_threads=threads):
+            sum_chunk(<const floating*>NULL, &x[0, 0], factors, chunk, &plan, sums)
+        fold_chunks(<const floating*>NULL, &x[0, 0], factors, &plan, sums, totals)
+        for c in range(plan.C):
+            mu = totals[c] / plan.M
+            spread = not_below_zero(totals[plan.C + c] / plan.M - mu * mu)
+            mu = mu + factors[c]
+            mean[c] = <floating>mu
+            variance[c] = <floating>spread
+            slope = scale[c] / sqrt(spread + epsilon)
+            factors[c] = mean[c]
+            factors[w + c] = <floating>slope
+            factors[2 * w + c] = <floating>(shift[c] - (mu - mean[c]) * slope)       # what rounding the mean took away
+        tile(factors, 3, &plan)
+        for chunk in prange(plan.chunks, schedule="static", num_threads=threads):
+            apply_chunk(&x[0, 0], factors, &y[0, 0], chunk, &plan)
+    free(sums)
+
+
+def batch_norm_backward(const floating[:, ::1] g, const floating[:, ::1] x, const floating[::1] scale, const floating[::1] mean,
+                        const floating[::1] variance, floating[:, ::1] dx, floating[::1] dscale, floating[::1] dshift, double epsilon):
+    """reference.batch_norm_backward. One task per chunk of rows, twice: sums, then values."""
+    if x.shape[0] == 0 or x.shape[1] == 0:
+        return
+    cdef Plan plan = plan_of(x.shape[0], x.shape[1], 64)
+    cdef int threads = threads_for(plan.M * plan.C)
+    cdef Py_ssize_t chunk, c, w = plan.width
+    cdef double inverse, gain
+    cdef double* sums = <double*>scratch(plan.chunks * 2 * w + 2 * plan.C, 4 * w, sizeof(floating))
+    cdef double* totals = sums + plan.chunks * 2 * w
+    cdef floating* factors = <floating*>(totals + 2 * plan.C)
+    with nogil:
+        for c in range(plan.C):
+            factors[c] = mean[c]
+        tile(factors, 1, &plan)
+        for chunk in prange(plan.chunks, schedule="static", num_threads=threads):
+            sum_chunk(&g[0, 0], &x[0, 0], factors, chunk, &plan, sums)
+        fold_chunks(&g[0, 0], &x[0, 0], factors, &plan, sums, totals)
+        for c in range(plan.C):
+            inverse = 1 / sqrt(<double>variance[c] + epsilon)
+            gain = scale[c] * inverse
+            dshift[c] = <floating>totals[c]
+            dscale[c] = <floating>(totals[plan.C + c] * inverse)
+            set_gradient_factors(factors + c, w, gain, inverse, totals[c] / plan.M, totals[plan.C + c] / plan.M)
+        tile(factors, 4, &plan)
+        for chunk in prange(plan.chunks, schedule="static", num_threads=threads):
+            combine_chunk(&g[0, 0], &x[0, 0], factors, &dx[0, 0], chunk, &plan)
+    free(sums)
+
+
+# ---- group normalisation: one statistic per (image, group), images in parallel
+
+cdef Plan plan_of_sample(Py_ssize_t L, Py_ssize_t G, Py_ssize_t D) noexcept nogil:
+    """One chunk per image; a single group needs no columns kept apart, so the image is one long channel."""
+    return plan_of(L * D, 1, 1) if G == 1 else plan_of(L, G * D, 1)
+
+
+def group_norm_forward(const floating[:, :, :, ::1] x, floating[:, :, :, ::1] y, floating[:, ::1] mean, floating[:, ::1] variance,
+                       double epsilon):
+    """reference.group_norm_forward. One task per run of images."""
+    cdef Py_ssize_t N = x.shape[0], L = x.shape[1], G = x.shape[2], D = x.shape[3], part, parts = min(N, 64)
+    if N * L * G * D == 0:
+        return
+    cdef Plan plan = plan_of_sample(L, G, D)
+    cdef char* memory = <char*>scratch(parts * 4 * plan.width, parts * 4 * plan.width, sizeof(floating))
+    for part in prange(parts, nogil=True, schedule="static", num_threads=threads_for(N * L * G * D)):
+        normalise_part(&x[0, 0, 0, 0], &y[0, 0, 0, 0], &mean[0, 0], &variance[0, 0], epsilon, N * part // parts, N * (part + 1) // parts,
+                       L * D, G, &plan, memory + part * plan.width * 4 * (sizeof(double) + sizeof(floating)))
+    free(memory)
+
+
+cdef void normalise_part(const floating* x, floating* y, floating* mean, floating* variance, double epsilon, Py_ssize_t start,
+                         Py_ssize_t end, Py_ssize_t count, Py_ssize_t G, const Plan* plan, char* memory) noexcept nogil:
+    """Images start … end − 1, each of G groups of `count` values."""
+    cdef Py_ssize_t n, group, c, w = plan.width, channels = plan.C // G, size = plan.M * plan.C
+    cdef double* sums = <double*>memory
+    cdef double* totals = sums + 2 * w
+    cdef floating* factors = <floating*>(totals + 2 * w)
+    cdef double mu, spread, slope
+    for n in range(start, end):
+        for c in range(plan.C):
+            factors[c] = x[n * size + c - c % channels]             # one centre for all the channels of a group
+        tile(factors, 1, plan)
+        sum_chunk(<const floating*>NULL, x + n * size, factors, 0, plan, sums)
+        fold_chunks(<const floating*>NULL, x + n * size, factors, plan, sums, totals)
+        for group in range(G):
+            mu, spread = 0, 0
+            for c in range(group * channels, (group + 1) * channels):
+                mu += totals[c] / count
+                spread += totals[plan.C + c] / count
+            spread = not_below_zero(spread - mu * mu)
+            mu = mu + factors[group * channels]
+            mean[n * G + group] = <floating>mu
+            variance[n * G + group] = <floating>spread
+            slope = 1 / sqrt(spread + epsilon)
+            for c in range(group * channels, (group + 1) * channels):
+                factors[c] = mean[n * G + group]
+                factors[w + c] = <floating>slope
+                factors[2 * w + c] = <floating>((mean[n * G + group] - mu) * slope)
+        tile(factors, 3, plan)
+        apply_chunk(x + n * size, factors, y + n * size, 0, plan)
+
+
+def group_norm_backward(const floating[:, :, :, ::1] g, const floating[:, :, :, ::1] x, const floating[:, ::1] mean,
+                        const floating[:, ::1] variance, floating[:, :, :, ::1] dx, double epsilon):
+    """reference.group_norm_backward. One task per run of images."""
+    cdef Py_ssize_t N = x.shape[0], L = x.shape[1], G = x.shape[2], D = x.shape[3], part, parts = min(N, 64)
+    if N * L * G * D == 0:
+        return
+    cdef Plan plan = plan_of_sample(L, G, D)
+    cdef char* memory = <char*>scratch(parts * 4 * plan.width, parts * 4 * plan.width, sizeof(floating))
+    for part in prange(parts, nogil=True, schedule="static", num_threads=threads_for(N * L * G * D)):
+        gradient_part(&g[0, 0, 0, 0], &x[0, 0, 0, 0], &mean[0, 0], &variance[0, 0], &dx[0, 0, 0, 0], epsilon,
+                      N * part // parts, N * (part + 1) // parts, L * D, G, &plan,
+                      memory + part * plan.width * 4 * (sizeof(double) + sizeof(floating)))
+    free(memory)
+
+
+cdef void gradient_part(const floating* g, const floating* x, const floating* mean, const floating* variance, floating* dx,
+                        double epsilon, Py_ssize_t start, Py_ssize_t end, Py_ssize_t count, Py_ssize_t G, const Plan* plan,
+                        char* memory) noexcept nogil:
+    """Images start … end − 1, each of G groups of `count` values."""
+    cdef Py_ssize_t n, group, c, w = plan.width, channels = plan.C // G, size = plan.M * plan.C
+    cdef double* sums = <double*>memory
+    cdef double* totals = sums + 2 * w
+    cdef floating* factors = <floating*>(totals + 2 * w)
+    cdef double inverse, mean_g, mean_product
+    for n in range(start, end):
+        for c in range(plan.C):
+            factors[c] = mean[n * G + c // channels]
+        tile(factors, 1, plan)
+        sum_chunk(g + n * size, x + n * size, factors, 0, plan, sums)
+        fold_chunks(g + n * size, x + n * size, factors, plan, sums, totals)
+        for group in range(G):
+            mean_g, mean_product = 0, 0
+            for c in range(group * channels, (group + 1) * channels):
+                mean_g += totals[c] / count
+                mean_product += totals[plan.C + c] / count
+            inverse = 1 / sqrt(<double>variance[n * G + group] + epsilon)
+            for c in range(group * channels, (group + 1) * channels):
+                set_gradient_factors(factors + c, w, inverse, inverse, mean_g, mean_product)
+        tile(factors, 4, plan)
+        combine_chunk(g + n * size, x + n * size, factors, dx + n * size, 0, plan)

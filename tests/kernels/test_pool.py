@@ -1,0 +1,259 @@
+"""Pooling kernels: hand numbers, naive loops, torch, adjointness; the Cython form against the definition."""
+from __future__ import annotations
+
+import importlib
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tinygradconv._compiled import isa
+from tinygradconv.kernels.pool import reference
+
+from tinygradconv.geometry import WindowGeometry
+
+MODULES = {variant: importlib.import_module(f"tinygradconv._compiled.pool_{variant}") for variant in isa.variants() if variant != "v4"}
+CHANNELS = [1, 3, 6, 7, 8, 9, 16, 17, 24]
+
+
+def compiled(variant, name, dtype):
+    """The Cython kernel for this instruction set and dtype."""
+    return getattr(MODULES[variant], name)["float" if dtype == np.float32 else "double"]
+
+
+def poisoned(shape, dtype):
+    """An output array in which a forgotten element shows: NaN, or the least integer."""
+    return np.full(shape, np.nan if np.issubdtype(dtype, np.floating) else np.iinfo(dtype).min, dtype)
+
+
+@st.composite
+def windows(draw, channels=CHANNELS):
+    """Geometries with padding up to the window, dilation, gaps between windows, ceil_mode, and no images at all."""
+    k, s, d = (tuple(draw(st.integers(1, top)) for _ in range(2)) for top in (4, 5, 3))
+    span = [d[i] * (k[i] - 1) + 1 for i in range(2)]
+    pad = tuple(tuple(draw(st.integers(0, k[i])) for _ in range(2)) for i in range(2))
+    size = tuple(draw(st.integers(max(1, span[i] - sum(pad[i])), span[i] + 9)) for i in range(2))
+    return WindowGeometry.of("test", (draw(st.integers(0, 3)), *size, draw(st.sampled_from(channels))), k, stride=s, padding=pad,
+                             dilation=d, ceil_mode=draw(st.booleans()))
+
+
+def image(geo, dtype, seed=0, levels=None):
+    """Random values; with `levels`, few different ones, so that maxima tie."""
+    rng = np.random.default_rng(seed)
+    return (rng.standard_normal(geo.x_shape) if levels is None else rng.integers(0, levels, geo.x_shape)).astype(dtype)
+
+
+def cells(geo, oy, ox):
+    """The (ky, kx, iy, ix) of one window that lie inside the image, in window order."""
+    for ky in range(geo.kh):
+        for kx in range(geo.kw):
+            iy, ix = geo.sy * oy + geo.dy * ky - geo.top, geo.sx * ox + geo.dx * kx - geo.left
+            if 0 <= iy < geo.H and 0 <= ix < geo.W:
+                yield ky, kx, iy, ix
+
+
+def naive_maximum(x, geo):
+    """Maximum and position by loops over single numbers."""
+    y, where = np.full(geo.y_shape, -np.inf, x.dtype), np.full(geo.y_shape, -1, np.int32)
+    for at in np.ndindex(*geo.y_shape):
+        n, oy, ox, c = at
+        for _, _, iy, ix in cells(geo, oy, ox):
+            value = x[n, iy, ix, c]
+            if where[at] < 0 or value > y[at] or (np.isnan(value) and not np.isnan(y[at])):
+                y[at], where[at] = value, (iy * geo.W + ix) * geo.C + c
+    return y, where
+
+
+def run_maximum(kernel, x, geo):
+    """(y, where) of a max_pool2d kernel into poisoned arrays."""
+    y, where = poisoned(geo.y_shape, x.dtype), poisoned(geo.y_shape, np.int32)
+    kernel(x, y, where, geo)
+    return y, where
+
+
+# ---- the definition
+
+def test_maximum_of_the_windows_of_a_small_image():
+    x = np.array([[1, 3, 2, 9], [7, 4, 8, 1], [5, 0, 6, 6], [2, 2, 6, 6]], np.float32).reshape(1, 4, 4, 1)
+    geo = WindowGeometry.of("test", x.shape, 2)
+    y, where = run_maximum(reference.max_pool2d, x, geo)
+    assert y.ravel().tolist() == [7, 9, 5, 6]
+    assert where.ravel().tolist() == [4, 3, 8, 10]                 # of the four sixes the first
+
+
+def test_ceil_mode_keeps_the_smaller_last_region():
+    x = np.array([1, 5, 2, 4, 3], np.float64).reshape(1, 1, 5, 1)
+    geo = WindowGeometry.of("test", x.shape, (1, 3), stride=2, ceil_mode=True)
+    assert run_maximum(reference.max_pool2d, x, geo)[0].ravel().tolist() == [5, 4]
+    geo = WindowGeometry.of("test", x.shape, (1, 2), stride=2, ceil_mode=True)
+    assert run_maximum(reference.max_pool2d, x, geo)[0].ravel().tolist() == [5, 4, 3]
+
+
+@given(windows(channels=[1, 3]), st.sampled_from([None, 2]))
+def test_reference_maximum_is_the_naive_one(geo, levels):
+    x = image(geo, np.float64, levels=levels)
+    x[image(geo, np.float64, seed=1) > 1.5] = np.nan
+    x[image(geo, np.float64, seed=2) > 1.5] = -np.inf
+    for got, wanted in zip(run_maximum(reference.max_pool2d, x, geo), naive_maximum(x, geo)):
+        np.testing.assert_array_equal(got, wanted)
+
+
+@given(windows(channels=[1, 3]))
+def test_reference_window_sum_is_the_naive_one(geo):
+    x, rng = image(geo, np.float64), np.random.default_rng(1)
+    weights, scale = rng.standard_normal((geo.kh, geo.kw)), rng.standard_normal((geo.OH, geo.OW))
+    wanted = np.zeros(geo.y_shape)
+    for oy, ox in np.ndindex(geo.OH, geo.OW):
+        for ky, kx, iy, ix in cells(geo, oy, ox):
+            wanted[:, oy, ox] += scale[oy, ox] * weights[ky, kx] * x[:, iy, ix]
+    y = poisoned(geo.y_shape, np.float64)
+    reference.window_sum(x, weights, scale, y, geo)
+    np.testing.assert_allclose(y, wanted, rtol=1e-12, atol=1e-12)
+
+
+@given(windows())
+def test_reference_adjoints_give_the_same_inner_product(geo):
+    """⟨A x, g⟩ = ⟨x, Aᵀ g⟩ for both pairs."""
+    x, g, rng = image(geo, np.float64), np.random.default_rng(3).standard_normal(geo.y_shape), np.random.default_rng(4)
+    weights, scale = rng.standard_normal((geo.kh, geo.kw)), rng.standard_normal((geo.OH, geo.OW))
+    _, where = run_maximum(reference.max_pool2d, x, geo)
+    y, back = poisoned(geo.y_shape, np.float64), poisoned(geo.x_shape, np.float64)
+    reference.pool_gather(x, where, y, geo)
+    reference.pool_scatter(g, where, back, geo)
+    np.testing.assert_allclose((y * g).sum(), (x * back).sum(), rtol=1e-10, atol=1e-10)
+    reference.window_sum(x, weights, scale, y, geo)
+    reference.window_spread(g, weights, scale, back, geo)
+    np.testing.assert_allclose((y * g).sum(), (x * back).sum(), rtol=1e-10, atol=1e-10)
+
+
+# ---- against torch
+
+@pytest.mark.parametrize("variant", ["reference", *MODULES])
+@pytest.mark.parametrize("options", [dict(kernel_size=2), dict(kernel_size=3, stride=2),
+                                     dict(kernel_size=3, stride=2, padding=1, ceil_mode=True),
+                                     dict(kernel_size=(2, 3), stride=(3, 1), padding=(1, 0), dilation=(1, 2))], ids=str)
+def test_maximum_and_its_gradient_are_torchs(variant, options):
+    torch = pytest.importorskip("torch")
+    geo = WindowGeometry.of("test", (2, 9, 11, 5), **options)
+    x, g = image(geo, np.float32, levels=4), np.random.default_rng(1).standard_normal(geo.y_shape).astype(np.float32)
+    names = ("max_pool2d", "pool_gather", "pool_scatter")
+    maximum, gather, scatter = (getattr(reference, name) if variant == "reference" else compiled(variant, name, x.dtype) for name in names)
+    y, where = run_maximum(maximum, x, geo)
+    leaf = torch.tensor(x.transpose(0, 3, 1, 2), requires_grad=True)
+    theirs, index = torch.nn.functional.max_pool2d(leaf, **options, return_indices=True)
+    np.testing.assert_array_equal(y, theirs.detach().numpy().transpose(0, 2, 3, 1))
+    np.testing.assert_array_equal(where // geo.C, index.numpy().transpose(0, 2, 3, 1))
+    theirs.backward(torch.tensor(g.transpose(0, 3, 1, 2)))
+    again, back = poisoned(geo.y_shape, np.float32), poisoned(geo.x_shape, np.float32)
+    gather(x, where, again, geo)
+    scatter(g, where, back, geo)
+    np.testing.assert_array_equal(again, y)
+    np.testing.assert_allclose(back, leaf.grad.numpy().transpose(0, 2, 3, 1), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("variant", ["reference", *MODULES])
+@pytest.mark.parametrize("options", [dict(kernel_size=2), dict(kernel_size=3, stride=2, padding=1, ceil_mode=True)], ids=str)
+def test_average_and_its_gradient_are_torchs(variant, options):
+    torch = pytest.importorskip("torch")
+    geo = WindowGeometry.of("test", (2, 10, 8, 6), **options)
+    x, g = image(geo, np.float32), np.random.default_rng(1).standard_normal(geo.y_shape).astype(np.float32)
+    forward, adjoint = (getattr(reference, name) if variant == "reference" else compiled(variant, name, x.dtype)
+                        for name in ("window_sum", "window_spread"))
+    weights, scale = np.ones((geo.kh, geo.kw), np.float32), (1 / geo.cells_inside).astype(np.float32)
+    y, back = poisoned(geo.y_shape, np.float32), poisoned(geo.x_shape, np.float32)
+    forward(x, weights, scale, y, geo)
+    adjoint(g, weights, scale, back, geo)
+    leaf = torch.tensor(x.transpose(0, 3, 1, 2), requires_grad=True)
+    theirs = torch.nn.functional.avg_pool2d(leaf, **options, count_include_pad=False)
+    theirs.backward(torch.tensor(g.transpose(0, 3, 1, 2)))
+    np.testing.assert_allclose(y, theirs.detach().numpy().transpose(0, 2, 3, 1), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(back, leaf.grad.numpy().transpose(0, 2, 3, 1), rtol=1e-5, atol=1e-6)
+
+
+# ---- the Cython form
+
+@pytest.mark.parametrize("variant", MODULES)
+@given(geo=windows(), dtype=st.sampled_from([np.float32, np.float64]), levels=st.sampled_from([None, 2]))
+def test_compiled_maximum_is_the_references(variant, geo, dtype, levels):
+    x = image(geo, dtype, levels=levels)
+    x[image(geo, np.float64, seed=1) > 1.5] = np.nan
+    x[image(geo, np.float64, seed=2) > 1.5] = -np.inf
+    y, where = run_maximum(compiled(variant, "max_pool2d", dtype), x, geo)
+    y_wanted, where_wanted = run_maximum(reference.max_pool2d, x, geo)
+    np.testing.assert_array_equal(y, y_wanted)
+    np.testing.assert_array_equal(where, where_wanted)
+    gathered, wanted = poisoned(geo.y_shape, dtype), poisoned(geo.y_shape, dtype)
+    compiled(variant, "pool_gather", dtype)(x, where, gathered, geo)
+    reference.pool_gather(x, where, wanted, geo)
+    np.testing.assert_array_equal(gathered, wanted)
+    g = np.random.default_rng(3).integers(-9, 9, geo.y_shape).astype(dtype)
+    back, wanted = poisoned(geo.x_shape, dtype), poisoned(geo.x_shape, dtype)
+    compiled(variant, "pool_scatter", dtype)(g, where, back, geo)
+    reference.pool_scatter(g, where, wanted, geo)
+    np.testing.assert_array_equal(back, wanted)
+
+
+@pytest.mark.parametrize("variant", MODULES)
+@given(geo=windows(), dtype=st.sampled_from([np.float32, np.float64]))
+def test_compiled_sum_and_spread_are_the_references(variant, geo, dtype):
+    x, g, rng = image(geo, dtype), np.random.default_rng(3).standard_normal(geo.y_shape).astype(dtype), np.random.default_rng(4)
+    weights, scale = rng.standard_normal((geo.kh, geo.kw)).astype(dtype), rng.standard_normal((geo.OH, geo.OW)).astype(dtype)
+    tolerance = dict(rtol=0, atol=2e-5 if dtype == np.float32 else 1e-13)
+    for name, source, shape in ("window_sum", x, geo.y_shape), ("window_spread", g, geo.x_shape):
+        got, wanted = poisoned(shape, dtype), poisoned(shape, np.float64)
+        compiled(variant, name, dtype)(source, weights, scale, got, geo)
+        getattr(reference, name)(source.astype(np.float64), weights.astype(np.float64), scale.astype(np.float64), wanted, geo)
+        np.testing.assert_allclose(got, wanted, **tolerance)
+
+
+@pytest.mark.parametrize("variant", MODULES)
+@pytest.mark.parametrize("shape", [(1, 40, 40, 48), (3, 33, 31, 17)])
+def test_thread_count_changes_no_bit(variant, shape):
+    geo = WindowGeometry.of("test", shape, 3, stride=2, padding=1)
+    x, g = image(geo, np.float32), np.random.default_rng(1).standard_normal(geo.y_shape).astype(np.float32)
+    weights, scale = np.ones((3, 3), np.float32), (1 / geo.cells_inside).astype(np.float32)
+    results = []
+    try:
+        for threads in 1, 2, 3:
+            MODULES[variant].set_threads(threads)
+            y, where = run_maximum(compiled(variant, "max_pool2d", x.dtype), x, geo)
+            filled = [y, where, *(poisoned(s, np.float32) for s in (geo.y_shape, geo.x_shape, geo.y_shape, geo.x_shape))]
+            compiled(variant, "pool_gather", x.dtype)(x, where, filled[2], geo)
+            compiled(variant, "pool_scatter", x.dtype)(g, where, filled[3], geo)
+            compiled(variant, "window_sum", x.dtype)(x, weights, scale, filled[4], geo)
+            compiled(variant, "window_spread", x.dtype)(g, weights, scale, filled[5], geo)
+            results.append([a.tobytes() for a in filled])
+    finally:
+        MODULES[variant].set_threads(1)
+    assert results[0] == results[1] == results[2]
+
+
+@pytest.mark.parametrize("variant", MODULES)
+def test_a_window_wholly_in_the_padding_is_minus_infinity_and_passes_nothing_back(variant):
+    x = np.ones((1, 2, 2, 4), np.float32)
+    geo = WindowGeometry.of("test", x.shape, 1, stride=1, padding=1)
+    for kernel in reference.max_pool2d, compiled(variant, "max_pool2d", x.dtype):
+        y, where = run_maximum(kernel, x, geo)
+        assert np.all(y[0, 0] == -np.inf) and np.all(where[0, 0] == -1)
+        assert np.all(y[0, 1:3, 1:3] == 1)
+    g, back, again = np.ones(geo.y_shape, np.float32), poisoned(geo.x_shape, np.float32), poisoned(geo.y_shape, np.float32)
+    compiled(variant, "pool_scatter", x.dtype)(g, where, back, geo)
+    compiled(variant, "pool_gather", x.dtype)(x, where, again, geo)
+    assert np.all(back == 1) and again.sum() == 16
+
+
+def test_poisoned_notices_an_element_that_nobody_filled():
+    y = poisoned((3,), np.float32)
+    y[:2] = 0
+    with pytest.raises(AssertionError):
+        np.testing.assert_array_equal(y, np.zeros(3))
+
+
+def test_large_global_average_rounds_little():
+    """Rows of a window are summed apart, so 200 × 200 equal cells lose nothing that one running float32 sum would."""
+    x = np.full((1, 200, 200, 16), 0.1, np.float32)
+    geo = WindowGeometry.of("test", x.shape, 200)
+    for variant in MODULES:
+        y = poisoned(geo.y_shape, np.float32)
+        compiled(variant, "window_sum", x.dtype)(x, np.ones((200, 200), np.float32), np.full((1, 1), 1 / 40000, np.float32), y, geo)
+        np.testing.assert_allclose(y, 0.1, rtol=3e-6)
