@@ -20,13 +20,13 @@ import contextlib
 import heapq
 import inspect
 import itertools
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
 
+from tinygradconv.anomaly import check_cotangent, check_result, users_frame
 from tinygradconv.backends import backend_of
 from tinygradconv.promotion import as_tensors, promoted
 from tinygradconv.settings import get as setting
@@ -35,10 +35,6 @@ from tinygradconv.tensor import Tensor
 
 _sequence = itertools.count()
 _recording: ContextVar[bool] = ContextVar("recording", default=True)
-
-
-class AnomalyError(ArithmeticError):
-    """A NaN or an infinity was born; the message names the op and the source line."""
 
 
 def recording() -> bool:
@@ -73,7 +69,7 @@ class Node:
         self.grad: Tensor | None = None
         self.sequence = next(_sequence)
         if op is not None:
-            frame = _users_frame()
+            frame = users_frame()
             self.code, self.instruction = frame.f_code, frame.f_lasti
 
     @property
@@ -101,14 +97,6 @@ class Node:
 def next_sequence() -> int:
     """A number larger than that of every node made so far and smaller than that of every node to come."""
     return next(_sequence)
-
-
-def _users_frame() -> Any:
-    """The innermost frame that is not this package's own."""
-    frame = sys._getframe(2)
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("tinygradconv"):
-        frame = frame.f_back
-    return frame
 
 
 class Primitive:
@@ -186,7 +174,7 @@ class Primitive:
             if True in live:
                 y.node = self._record(tensors, live, y, extra, options)
         if setting("anomaly"):
-            _check_forward(self, tensors, y)
+            check_result(self.name, tensors, y)
         return y, extra
 
     def _record(self, tensors: Sequence[Tensor], live: tuple[bool, ...], y: Tensor, extra: tuple[Any, ...], options: dict[str, Any]) -> Node:
@@ -258,7 +246,7 @@ def pull_back(node: Node, g: Tensor) -> Iterator[tuple[Node, Tensor]]:
         if cotangent.shape != parent.shape or cotangent.dtype != parent.dtype:
             raise TypeError(f"{op.name}: the rule for {name!r} returned {cotangent.dtype} {cotangent.shape}, but {name} is {parent.dtype} {parent.shape}")
         if setting("anomaly"):
-            _check_backward(node, name, g, cotangent)
+            check_cotangent(op.name, node.line, name, g, cotangent)
         yield parent, cotangent
 
 
@@ -383,67 +371,6 @@ def backward(y: Tensor, cotangent: Any = None, *, retain_graph: bool = False, cr
     seed = _seed("backward", y, cotangent)
     with no_grad(off=not create_graph):
         propagate({y.node: seed}, release=not (retain_graph or create_graph), leaf=accumulate)
-
-
-def custom_op(forward: Callable[..., np.ndarray], *, vjp: Callable[..., Tensor] | dict[str, Callable[..., Tensor]], name: str | None = None) -> Primitive:
-    """An op of your own: `forward` on NumPy arrays, `vjp` a rule (or a dict of rules by input) on tensors.
-
-    A rule takes the cotangent g and asks for inputs, `y` and keyword options by name, as every rule does. For a ufunc, or a function whose
-    parameters cannot be seen, the one rule's own parameters name the inputs.
-
-    >>> import numpy as np, tinygradconv as tgc
-    >>> sine = custom_op(np.sin, vjp=lambda g, x: g * tgc.cos(x), name="sine")
-    >>> x = Tensor(0.0, requires_grad=True)
-    >>> grad(sine(x), x).item()
-    1.0
-    """
-    try:
-        parameters = None if isinstance(forward, np.ufunc) else inspect.signature(forward).parameters.values()
-    except (ValueError, TypeError):
-        parameters = None
-    if parameters is not None:
-        inputs = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.default is p.empty]
-    else:
-        inputs = list(vjp) if isinstance(vjp, dict) else [n for n in list(inspect.signature(vjp).parameters)[1:] if n != "y"] or ["x"]
-
-    def on_arrays(be: Any, *arrays: Any, **options: Any) -> Any:
-        made = np.asarray(forward(*[be.to_numpy(a) for a in arrays], **options))
-        if made.dtype != arrays[0].dtype and made.dtype.kind == "f":
-            made = made.astype(arrays[0].dtype)
-        return be.asarray(made)
-
-    op = Primitive(on_arrays, name=name or getattr(forward, "__name__", "custom_op"), inputs=inputs)
-    if parameters is not None:
-        op.options = tuple(p.name for p in parameters if p.name not in inputs)
-    return op.vjp(**(vjp if isinstance(vjp, dict) else {inputs[0]: vjp}))
-
-
-@contextlib.contextmanager
-def anomaly() -> Iterator[None]:
-    """Within the block every result is checked, forward and backward: the first NaN or infinity raises AnomalyError with op and source line."""
-    with settings(anomaly=True):
-        yield
-
-
-def _finite(tensor: Tensor) -> bool:
-    return tensor.dtype.kind != "f" or tensor.device == "abstract" or bool(np.isfinite(tensor.numpy()).all())
-
-
-def _what(tensor: Tensor) -> str:
-    values = tensor.numpy()
-    at = tuple(int(i) for i in np.argwhere(~np.isfinite(values))[0])
-    return f"{values[at]} at index {at} of shape {tensor.shape}"
-
-
-def _check_forward(op: Primitive, inputs: Sequence[Tensor], y: Tensor) -> None:
-    if not _finite(y) and all(_finite(tensor) for tensor in inputs):
-        frame = _users_frame()
-        raise AnomalyError(f"{op.name} at {frame.f_code.co_filename}:{frame.f_lineno}: finite inputs gave {_what(y)}")
-
-
-def _check_backward(node: Node, name: str, g: Tensor, cotangent: Tensor) -> None:
-    if not _finite(cotangent) and _finite(g):
-        raise AnomalyError(f"{node.op.name} at {node.line}: in the backward pass a finite cotangent gave {name} the gradient {_what(cotangent)}")
 
 
 Tensor._leaf = staticmethod(lambda tensor: Node(None, (), None, {}, tensor.shape, tensor.dtype))

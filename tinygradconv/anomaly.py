@@ -1,0 +1,58 @@
+"""Where was the first NaN born? In anomaly mode every result is checked, forward and backward."""
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator, Sequence
+from types import FrameType
+
+import numpy as np
+
+from tinygradconv.settings import settings
+from tinygradconv.tensor import Tensor
+
+
+class AnomalyError(ArithmeticError):
+    """A NaN or an infinity was born; the message names the op and the source line."""
+
+
+@contextlib.contextmanager
+def anomaly() -> Iterator[None]:
+    """Within the block, the first NaN or infinity that finite values give, forward or backward, raises AnomalyError with op and source line.
+
+    The same as the setting `anomaly` (TGC_ANOMALY=1). Every result is read once more, so it is slower.
+    """
+    with settings(anomaly=True):
+        yield
+
+
+def users_frame() -> FrameType:
+    """The innermost frame that is not this package's own: the line that a user wrote."""
+    frame = sys._getframe(2)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("tinygradconv"):
+        frame = frame.f_back
+    return frame
+
+
+def _finite(tensor: Tensor) -> bool:
+    return tensor.dtype.kind != "f" or tensor.device == "abstract" or bool(np.isfinite(tensor.numpy()).all())
+
+
+def _first(tensor: Tensor) -> str:
+    """The first value that is not finite, and where it is."""
+    values = tensor.numpy()
+    at = tuple(int(i) for i in np.argwhere(~np.isfinite(values))[0])
+    return f"{values[at]} at index {at} of shape {tensor.shape}"
+
+
+def check_result(op: str, inputs: Sequence[Tensor], y: Tensor) -> None:
+    """AnomalyError where finite inputs gave a y that is not."""
+    if not _finite(y) and all(_finite(tensor) for tensor in inputs):
+        frame = users_frame()
+        raise AnomalyError(f"{op} at {frame.f_code.co_filename}:{frame.f_lineno}: finite inputs gave {_first(y)}")
+
+
+def check_cotangent(op: str, line: str, name: str, g: Tensor, cotangent: Tensor) -> None:
+    """AnomalyError where a finite cotangent g of y gave the input `name` one that is not."""
+    if not _finite(cotangent) and _finite(g):
+        raise AnomalyError(f"{op} at {line}: in the backward pass a finite cotangent gave {name} the gradient {_first(cotangent)}")
