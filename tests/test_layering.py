@@ -11,7 +11,7 @@ LAYERS = [
     {"settings", "geometry", "_locate"},
     {"kernels", "_compiled"},
     {"backends"},
-    {"tensor", "promotion", "autodiff", "remat", "gradcheck"},
+    {"tensor", "promotion", "anomaly", "tape", "primitive", "autodiff", "custom", "remat", "gradcheck"},
     {"ops"},
     {"spec"},
     {"train", "data", "models"},
