@@ -1,0 +1,131 @@
+"""The pool of blocks: alignment, reuse, what is counted, what is said when memory runs out, several threads at once."""
+from __future__ import annotations
+
+import gc
+import threading
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tinygradconv._compiled import memory
+
+
+@pytest.fixture(autouse=True)
+def empty_cache():
+    """Each test begins with nothing cached."""
+    gc.collect()
+    memory.release()
+
+
+def address(block):
+    return np.frombuffer(block, np.uint8).ctypes.data
+
+
+@given(st.integers(1, 300_000))
+def test_a_block_holds_its_bytes_from_a_line_or_page_of_its_own(nbytes):
+    block = memory.Block(nbytes)
+    view = np.frombuffer(block, np.uint8)
+    assert len(block) == block.nbytes == view.nbytes == nbytes
+    view[:] = 7                                                          # the whole of it is ours to write
+    assert address(block) % (4096 if nbytes > 3584 else 64) == 0
+
+
+def test_a_large_block_begins_on_a_huge_page():
+    assert address(memory.Block(5 << 20)) % (2 << 20) == 0
+
+
+def test_two_live_blocks_share_nothing():
+    arrays = [memory.array((100,), np.float32) for _ in range(20)]
+    for number, a in enumerate(arrays):
+        a[...] = number
+    assert [a.sum() for a in arrays] == [100 * number for number in range(20)]
+
+
+def test_a_dropped_block_is_the_next_one_of_its_class():
+    block = memory.Block(100_000)
+    before = address(block)
+    del block
+    assert address(memory.Block(99_000)) == before
+
+
+def test_a_view_keeps_the_block():
+    a = memory.array((1000,), np.float64)
+    row, used = a[10:20], memory.statistics()["in_use"]
+    del a
+    assert memory.statistics()["in_use"] == used
+    del row
+    assert memory.statistics()["in_use"] == used - 8000
+
+
+def test_classes_waste_at_most_a_quarter():
+    for nbytes in [*range(65, 5000, 7), 10 ** 5, 10 ** 6 + 1, 10 ** 7]:
+        block = memory.Block(nbytes)
+        del block
+        cached = memory.statistics()["cached"]
+        assert nbytes <= cached <= 1.25 * nbytes + 16, nbytes
+        memory.release()
+
+
+def test_statistics_count_bytes_asked_for_and_bytes_kept():
+    before = memory.statistics()["in_use"]
+    memory.reset_peak()
+    blocks = [memory.Block(1000), memory.Block(3000)]
+    assert memory.statistics() == {"in_use": before + 4000, "cached": 0, "peak": before + 4000}
+    blocks.clear()
+    assert memory.statistics() == {"in_use": before, "cached": 1024 + 3072, "peak": before + 4000}
+    memory.reset_peak()
+    memory.release()
+    assert memory.statistics() == {"in_use": before, "cached": 0, "peak": before}
+
+
+@pytest.mark.parametrize("shape", [(), (3,), (2, 3, 4, 5), (0, 7)])
+@pytest.mark.parametrize("dtype", [np.float32, np.dtype(np.float64), "int32", bool])
+def test_array_is_an_ordinary_contiguous_ndarray(shape, dtype):
+    a = memory.array(shape, dtype)
+    assert type(a) is np.ndarray and a.shape == shape and a.dtype == np.dtype(dtype)
+    assert a.flags.c_contiguous and a.flags.writeable and a.flags.aligned
+
+
+def test_array_refuses_what_it_cannot_hold():
+    with pytest.raises(ValueError, match=r"every axis must be at least 0, got shape \(2, -1\)"):
+        memory.array((2, -1), np.float32)
+    with pytest.raises(ValueError, match="holds Python objects"):
+        memory.array((2,), object)
+    with pytest.raises(ValueError, match="nbytes must be at least 0, got -3"):
+        memory.Block(-3)
+    with pytest.raises(MemoryError, match=r"shape \(4294967296, 4294967296\) and dtype float32"):
+        memory.array((1 << 32, 1 << 32), np.float32)
+
+
+@pytest.mark.parametrize("nbytes", [1 << 60, (1 << 62) + 1, (1 << 63) - 1])
+def test_an_allocation_that_fails_gives_back_the_cache_and_says_what_was_held(nbytes):
+    held, dropped = memory.Block(5000), memory.Block(4096)
+    del dropped
+    in_use = memory.statistics()["in_use"]
+    with pytest.raises(MemoryError, match=f"of {nbytes} bytes: {in_use} bytes are in use, and 4096 were cached"):
+        memory.Block(nbytes)
+    assert memory.statistics()["in_use"] == in_use
+    del held
+
+
+def test_threads_make_and_drop_blocks_at_once():
+    """Each thread writes its own number into every block it holds; a block handed out twice would show another's."""
+    wrong, before = [], memory.statistics()["in_use"]
+
+    def churn(number):
+        held = []
+        for turn in range(400):
+            held.append(memory.array((turn % 50 + 1, 64), np.int32))
+            held[-1][...] = number
+            if len(held) > 10:
+                if not all((a == number).all() for a in held):
+                    wrong.append(number)
+                del held[::2]
+
+    threads = [threading.Thread(target=churn, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong and memory.statistics()["in_use"] == before
