@@ -6,7 +6,7 @@ whole registers, as many neighbouring rows are read as one *wide row* as make it
 rows are one wide row of 96 columns, column j belonging to channel j % 6. The few rows left over are added one by one.
 
 Accuracy: sums run in the arrays' own type within a block of rows, measured from the block's first row, and are carried on in
-double. A mean that is large beside the deviation, or one wild row, costs nothing.
+double: means and variances are right to some roundings of the deviation (64 at worst), however far the mean lies from zero.
 
 Determinism: rows are cut into chunks by shape alone, and the chunks' sums are added in order.
 """
