@@ -1,6 +1,7 @@
 # The maximum of a window with its position, and reading and adding at positions.
 from libc.math cimport INFINITY
 
+
 def max_pool2d(const floating[:, :, :, ::1] x, floating[:, :, :, ::1] y, int[:, :, :, ::1] where, geo):
     """reference.max_pool2d. One task per output row."""
     cdef Window win = window_of(geo)
