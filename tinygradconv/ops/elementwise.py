@@ -10,9 +10,16 @@ from typing import Any
 import numpy as np
 
 from tinygradconv.autodiff import Primitive, primitive
+from tinygradconv.ops.spelling import numpy_names
 from tinygradconv.promotion import as_tensors, promoted
 from tinygradconv.tensor import DEFAULT_DTYPE, Tensor
 
+__all__ = [
+    "abs", "add", "astype", "ceil", "clip", "cos", "cosh", "divide", "equal", "erf", "exp", "expm1", "floor", "floor_divide", "greater",
+    "greater_equal", "isfinite", "isinf", "isnan", "less", "less_equal", "log", "log1p", "logical_and", "logical_not", "logical_or",
+    "logical_xor", "maximum", "minimum", "multiply", "negative", "not_equal", "remainder", "round", "sign", "sin", "sinh", "sqrt",
+    "square", "subtract", "tan", "tanh", "trunc", "where",
+]
 BOOL = np.dtype(np.bool_)
 
 
@@ -30,10 +37,11 @@ def _check_broadcast(name: str, a: Any, b: Any) -> tuple[int, ...]:
     try:
         return _broadcast(a, b)
     except ValueError:
-        raise ValueError(f"{name}: shapes {a.shape} and {b.shape} do not broadcast: from the last axis backwards, lengths must be equal or 1") from None
+        raise ValueError(f"{name}: shapes {a.shape} and {b.shape} do not broadcast: "
+                         f"from the last axis backwards, lengths must be equal or 1") from None
 
 
-def _binary(kernel: str, doc: str, *, name: str | None = None, result: Any = None, **marks: Any) -> Primitive:
+def binary(kernel: str, doc: str, *, name: str | None = None, result: Any = None, **marks: Any) -> Primitive:
     """An op of two operands that is one row of the `binary` kernel; `result` overrides the dtype of y."""
     said = name or kernel
 
@@ -45,72 +53,84 @@ def _binary(kernel: str, doc: str, *, name: str | None = None, result: Any = Non
     return Primitive(forward, elementwise=True, name=said, **marks)
 
 
-def _unary(kernel: str, doc: str, *, name: str | None = None, result: Any = _floating, **marks: Any) -> Primitive:
-    """An op of one operand that is one row of the `unary` kernel."""
+def _same(array: Any) -> np.dtype:
+    return array.dtype
+
+
+def _bool(array: Any) -> np.dtype:
+    return BOOL
+
+
+def unary(kernel: str, doc: str, *, result: Any = _floating, whole: bool = False, **marks: Any) -> Primitive:
+    """An op of one operand that is one row of the `unary` kernel; `whole`: it leaves integers as they are."""
     def forward(be: Any, x: Any) -> Any:
         y = be.empty(x.shape, result(x))
-        # NumPy computes exp and friends of narrow integers in float16, so integers are converted first.
-        be.run("unary", x.astype(y.dtype) if y.dtype.kind == "f" and x.dtype.kind != "f" else x, y, kernel)
+        if x.dtype.kind == "f" or result is _bool:
+            be.run("unary", x, y, kernel)
+        elif whole:
+            be.run("copy", x, y)
+        else:                                   # the integers are converted first: NumPy's exp of a small integer is a float16
+            be.run("copy", x, y)
+            be.run("unary", y, y, kernel)
         return y
     forward.__doc__ = doc
-    return Primitive(forward, elementwise=True, name=name or kernel, **marks)
+    return Primitive(forward, elementwise=True, name=kernel, **marks)
 
 
-add = _binary("add", "a + b")
-subtract = _binary("subtract", "a − b")
-multiply = _binary("multiply", "a · b")
-divide = _binary("divide", "a / b; integers give float32", result=_floating)
-pow = _binary("pow", "a to the power b. The gradient of b is zero where a = 0 (and NaN where a < 0)")
-maximum = _binary("maximum", "the larger of a and b; where they are equal, each gets half of the gradient; NaN wins")
-minimum = _binary("minimum", "the smaller of a and b; where they are equal, each gets half of the gradient; NaN wins")
-floor_divide = _binary("floor_divide", "⌊a / b⌋; its gradient is zero")
-remainder = _binary("remainder", "a − b·⌊a / b⌋, with the sign of b")
+add = binary("add", "a + b")
+subtract = binary("subtract", "a − b")
+multiply = binary("multiply", "a · b")
+divide = binary("divide", "a / b; integers give float32", result=_floating)
+maximum = binary("maximum", "the larger of a and b; where they are equal, each gets half of the gradient; NaN wins")
+minimum = binary("minimum", "the smaller of a and b; where they are equal, each gets half of the gradient; NaN wins")
+floor_divide = binary("floor_divide", "⌊a / b⌋; its gradient is zero")
+remainder = binary("remainder", "a − b·⌊a / b⌋, with the sign of b")
 
 add.vjp(a=lambda g: g, b=lambda g: g)
 subtract.vjp(a=lambda g: g, b=lambda g: -g)
 multiply.vjp(a=lambda g, b: g * b, b=lambda g, a: g * a)
-divide.vjp(a=lambda g, b: g / b, b=lambda g, a, b: -g * a / (b * b))
+divide.vjp(a=lambda g, b: g / b, b=lambda g, b, y: -(g / b) * y)
 remainder.vjp(a=lambda g: g, b=lambda g, a, b: -g * floor_divide(a, b))
 floor_divide.vjp(a=lambda g: g * 0, b=lambda g: g * 0)
 maximum.vjp(a=lambda g, a, b: g * share(a, b), b=lambda g, a, b: g * share(b, a))
 minimum.vjp(a=lambda g, a, b: g * share(b, a), b=lambda g, a, b: g * share(a, b))
-pow.vjp(a=lambda g, a, b: g * where(equal(b, 0), 0, b * a ** where(equal(b, 0), 1, b - 1)),
-        b=lambda g, a, b, y: g * y * log(where(equal(a, 0), 1, a)))
+gate = binary("gate", "a where b > 0, else 0; the gradient of b is zero")
+gate.vjp(a=lambda g, b: gate(g, b), b=lambda g: g * 0)
 
-equal = _binary("equal", "a = b", result=lambda a: BOOL, differentiable=False)
-not_equal = _binary("not_equal", "a ≠ b", result=lambda a: BOOL, differentiable=False)
-less = _binary("less", "a < b", result=lambda a: BOOL, differentiable=False)
-less_equal = _binary("less_equal", "a ≤ b", result=lambda a: BOOL, differentiable=False)
-greater = _binary("greater", "a > b", result=lambda a: BOOL, differentiable=False)
-greater_equal = _binary("greater_equal", "a ≥ b", result=lambda a: BOOL, differentiable=False)
-logical_and = _binary("logical_and", "a and b", result=lambda a: BOOL, differentiable=False)
-logical_or = _binary("logical_or", "a or b", result=lambda a: BOOL, differentiable=False)
-logical_xor = _binary("logical_xor", "either a or b", result=lambda a: BOOL, differentiable=False)
-logical_not = _unary("logical_not", "not x", result=lambda x: BOOL, differentiable=False)
-isnan = _unary("isnan", "whether x is NaN", result=lambda x: BOOL, differentiable=False)
-isinf = _unary("isinf", "whether x is infinite", result=lambda x: BOOL, differentiable=False)
-isfinite = _unary("isfinite", "whether x is neither infinite nor NaN", result=lambda x: BOOL, differentiable=False)
+equal = binary("equal", "a = b", result=_bool, differentiable=False)
+not_equal = binary("not_equal", "a ≠ b", result=_bool, differentiable=False)
+less = binary("less", "a < b", result=_bool, differentiable=False)
+less_equal = binary("less_equal", "a ≤ b", result=_bool, differentiable=False)
+greater = binary("greater", "a > b", result=_bool, differentiable=False)
+greater_equal = binary("greater_equal", "a ≥ b", result=_bool, differentiable=False)
+logical_and = binary("logical_and", "a and b", result=_bool, differentiable=False)
+logical_or = binary("logical_or", "a or b", result=_bool, differentiable=False)
+logical_xor = binary("logical_xor", "either a or b", result=_bool, differentiable=False)
+logical_not = unary("logical_not", "not x", result=_bool, differentiable=False)
+isnan = unary("isnan", "whether x is NaN", result=_bool, differentiable=False)
+isinf = unary("isinf", "whether x is infinite", result=_bool, differentiable=False)
+isfinite = unary("isfinite", "whether x is neither infinite nor NaN", result=_bool, differentiable=False)
 
-negative = _unary("negative", "−x", result=lambda x: x.dtype)
-abs = _unary("abs", "|x|; its gradient at 0 is 0", result=lambda x: x.dtype)
-sign = _unary("sign", "−1, 0 or 1; its gradient is zero", result=lambda x: x.dtype)
-square = _unary("square", "x²", result=lambda x: x.dtype)
-floor = _unary("floor", "⌊x⌋; its gradient is zero", result=lambda x: x.dtype)
-ceil = _unary("ceil", "⌈x⌉; its gradient is zero", result=lambda x: x.dtype)
-round = _unary("round", "the nearest integer, ties to even; its gradient is zero", result=lambda x: x.dtype)
-trunc = _unary("trunc", "x without its fraction; its gradient is zero", result=lambda x: x.dtype)
-exp = _unary("exp", "eˣ")
-expm1 = _unary("expm1", "eˣ − 1, accurate near 0")
-log = _unary("log", "the natural logarithm")
-log1p = _unary("log1p", "log(1 + x), accurate near 0")
-sqrt = _unary("sqrt", "√x")
-sin = _unary("sin", "sin x")
-cos = _unary("cos", "cos x")
-tan = _unary("tan", "tan x")
-sinh = _unary("sinh", "sinh x")
-cosh = _unary("cosh", "cosh x")
-tanh = _unary("tanh", "tanh x")
-erf = _unary("erf", "the error function, 2/√π ∫₀ˣ e^(−t²) dt")
+negative = unary("negative", "−x", result=_same)
+abs = unary("abs", "|x|; its gradient at 0 is 0", result=_same)
+sign = unary("sign", "−1, 0 or 1; its gradient is zero", result=_same)
+square = unary("square", "x²", result=_same)
+floor = unary("floor", "⌊x⌋; its gradient is zero", result=_same, whole=True)
+ceil = unary("ceil", "⌈x⌉; its gradient is zero", result=_same, whole=True)
+round = unary("round", "the nearest integer, ties to even; its gradient is zero", result=_same, whole=True)
+trunc = unary("trunc", "x without its fraction; its gradient is zero", result=_same, whole=True)
+exp = unary("exp", "eˣ")
+expm1 = unary("expm1", "eˣ − 1, accurate near 0")
+log = unary("log", "the natural logarithm")
+log1p = unary("log1p", "log(1 + x), accurate near 0")
+sqrt = unary("sqrt", "√x")
+sin = unary("sin", "sin x")
+cos = unary("cos", "cos x")
+tan = unary("tan", "tan x")
+sinh = unary("sinh", "sinh x")
+cosh = unary("cosh", "cosh x")
+tanh = unary("tanh", "tanh x")
+erf = unary("erf", "the error function, 2/√π ∫₀ˣ e^(−t²) dt")
 
 negative.vjp(x=lambda g: -g)
 abs.vjp(x=lambda g, x: g * sign(x))
@@ -132,14 +152,31 @@ for _flat in (sign, floor, ceil, round, trunc):
 
 
 @primitive
-def astype(be: Any, x: Any, *, dtype: Any) -> Any:
-    """x converted to `dtype`; the gradient is converted back."""
+def _convert(be: Any, x: Any, *, dtype: Any) -> Any:
     y = be.empty(x.shape, dtype)
     be.run("copy", x, y)
     return y
 
 
-astype.vjp(x=lambda g, x_dtype: g.astype(x_dtype))
+_convert.vjp(x=lambda g, x_dtype: g.astype(x_dtype))
+_convert.name = "astype"
+
+
+def astype(x: Any, dtype: Any) -> Tensor:
+    """x in another dtype (itself where it has that dtype already); a gradient is converted back, and ends where x becomes integers.
+
+    TypeError for anything but bool, integers, float32 and float64.
+    """
+    (x,) = as_tensors("astype", ("x",), (x,))
+    try:
+        dtype = np.dtype(dtype)
+    except TypeError:
+        raise TypeError(f"astype: {dtype!r} is no dtype. Use 'float32', 'float64', 'int64', 'bool', …") from None
+    if dtype.kind not in "biuf" or dtype == np.float16 or dtype.itemsize > 8:
+        raise TypeError(f"astype: a Tensor holds bool, integers, float32 or float64; got {dtype}")
+    if x.dtype == dtype:
+        return x
+    return _convert(x if dtype.kind == "f" else x.detach(), dtype=dtype)
 
 
 def _select(be: Any, condition: Any, a: Any, b: Any) -> Any:
@@ -151,10 +188,11 @@ def _select(be: Any, condition: Any, a: Any, b: Any) -> Any:
     return y
 
 
-select = Primitive(_select, elementwise=True, promote=False, name="where")
-select.vjp(a=lambda g, condition: where(condition, g, 0), b=lambda g, condition: where(condition, 0, g))
+_choose = Primitive(_select, elementwise=True, promote=False, name="where")
+_choose.vjp(a=lambda g, condition: where(condition, g, 0), b=lambda g, condition: where(condition, 0, g))
 
 
+@numpy_names
 def where(condition: Any, a: Any, b: Any) -> Tensor:
     """a where `condition` holds, b elsewhere; the gradient goes to the one that was taken.
 
@@ -163,9 +201,10 @@ def where(condition: Any, a: Any, b: Any) -> Tensor:
     (chosen,) = as_tensors("where", ("condition",), (condition,))
     if chosen.dtype != BOOL:
         raise TypeError(f"where: condition must be bool, got {chosen.dtype}. Compare first: x != 0")
-    return select(chosen, *promoted("where", (a, b)))
+    return _choose(chosen, *promoted("where", (a, b)))
 
 
+@numpy_names
 def clip(x: Any, lower: Any = None, upper: Any = None) -> Tensor:
     """x held between `lower` and `upper` (either may be None): the gradient passes where lower ≤ x ≤ upper.
 
@@ -184,35 +223,7 @@ def share(a: Tensor, b: Tensor) -> Tensor:
     return (greater(a, b).astype(a.dtype) + greater_equal(a, b).astype(a.dtype)) * 0.5
 
 
-def _reflected(op: Any) -> Any:
-    return lambda self, other: op(other, self)
-
-
-def _deferring(op: Any) -> Any:
-    """An operator that leaves operands it does not know (strings, None, …) to Python, which raises the usual TypeError."""
-    def operator(self: Tensor, other: Any) -> Any:
-        return op(self, other) if isinstance(other, (Tensor, np.ndarray, np.generic, bool, int, float, list, tuple)) else NotImplemented
-    return operator
-
-
-for _name, _op in {"add": add, "sub": subtract, "mul": multiply, "truediv": divide, "pow": pow, "floordiv": floor_divide, "mod": remainder}.items():
-    setattr(Tensor, f"__{_name}__", _deferring(_op))
-    setattr(Tensor, f"__r{_name}__", _deferring(_reflected(_op)))
-for _name, _op in {"eq": equal, "ne": not_equal, "lt": less, "le": less_equal, "gt": greater, "ge": greater_equal,
-                   "and": logical_and, "or": logical_or, "xor": logical_xor}.items():
-    setattr(Tensor, f"__{_name}__", _deferring(_op))
-Tensor.__neg__ = lambda self: negative(self)
-Tensor.__pos__ = lambda self: self
-Tensor.__abs__ = lambda self: abs(self)
-Tensor.__invert__ = lambda self: logical_not(self)
-
-
-def _astype(self: Tensor, dtype: Any) -> Tensor:
-    """The tensor in another dtype; itself where it has that dtype already."""
-    dtype = np.dtype(dtype)
-    if dtype.kind not in "biuf" or dtype == np.float16 or dtype.itemsize > 8:
-        raise TypeError(f"astype: a Tensor holds bool, integers, float32 or float64; got {dtype}")
-    return self if self.dtype == dtype else astype(self, dtype=dtype)
-
-
-Tensor.astype = _astype
+Tensor.astype = astype
+Tensor.clip = clip
+for _op in (abs, exp, log, sqrt, square, tanh):
+    setattr(Tensor, _op.name, (lambda op: lambda self: op(self))(_op))

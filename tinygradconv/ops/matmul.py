@@ -46,7 +46,8 @@ def matmul(a: Any, b: Any) -> Tensor:
         raise ValueError(f"matmul: a and b need at least one axis, got shapes {a.shape} and {b.shape}. Multiply by a number with *")
     inner = a.shape[-1], b.shape[-2 if b.ndim > 1 else 0]
     if inner[0] != inner[1]:
-        raise ValueError(f"matmul: the last axis of a ({inner[0]}) must equal axis {-2 if b.ndim > 1 else 0} of b ({inner[1]}); a is {a.shape}, b is {b.shape}")
+        raise ValueError(f"matmul: the last axis of a ({inner[0]}) must equal axis {-2 if b.ndim > 1 else 0} of b ({inner[1]}); "
+                         f"a is {a.shape}, b is {b.shape}")
     dtype = result_dtype((a.dtype, b.dtype))
     left = a.astype(dtype) if a.ndim > 1 else expand_dims(a.astype(dtype), 0)
     right = b.astype(dtype) if b.ndim > 1 else expand_dims(b.astype(dtype), 1)
@@ -62,7 +63,3 @@ def matmul(a: Any, b: Any) -> Tensor:
         y = _matmul(reshape(broadcast_to(left, (*lead, M, K)), (math.prod(lead), M, K)),
                     reshape(broadcast_to(right, (*lead, K, N)), (math.prod(lead), K, N)), transpose_a=False, transpose_b=False)
     return reshape(y, (*lead, *((M,) if a.ndim > 1 else ()), *((N,) if b.ndim > 1 else ())))
-
-
-Tensor.__matmul__ = lambda self, other: matmul(self, other)
-Tensor.__rmatmul__ = lambda self, other: matmul(other, self)
