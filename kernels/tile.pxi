@@ -112,19 +112,22 @@ cdef void pack(const floating* w, Py_ssize_t term_stride, Py_ssize_t column_stri
 
     The inner loop runs along whichever axis of w is contiguous: columns (a weight as it lies), or terms (its transpose).
     """
-    cdef Py_ssize_t width = round_up(columns, lanes_of(sizeof(floating))), term, lane
+    cdef Py_ssize_t width = round_up(columns, lanes_of(sizeof(floating))), begin = 0, end, term, lane
     if column_stride == 1:
         for term in range(terms):
             memcpy(packed + term * width, w + term * term_stride, columns * sizeof(floating))
             for lane in range(columns, width):
                 packed[term * width + lane] = 0
-    else:
+        return
+    while begin < terms:                       # 64 terms at a time, so that the lines being written stay in the cache
+        end = smaller(begin + 64, terms)
         for lane in range(columns):
-            for term in range(terms):
+            for term in range(begin, end):
                 packed[term * width + lane] = w[term * term_stride + lane * column_stride]
         for lane in range(columns, width):
-            for term in range(terms):
+            for term in range(begin, end):
                 packed[term * width + lane] = 0
+        begin = end
 
 
 cdef void product(const floating* x, const Py_ssize_t* row, const Py_ssize_t* run, Py_ssize_t runs, Py_ssize_t length, Py_ssize_t step,

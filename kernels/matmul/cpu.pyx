@@ -6,7 +6,9 @@ include "tile.pxi"
 cdef enum:
     PACKED_BYTES = 16777216    # of b at a time: whole products are packed together up to here, then one by one
     TASK_ROWS = 96             # of a per task: 96 KB of one chain, in the second-level cache while the columns pass by
-    TASK_COLUMNS = 256
+    TASK_COLUMNS = 512
+    COPY_ROW = 272             # CHAIN and a little more: rows a power of two apart would all fall into the same few lines of the cache
+    COPY_ELEMENTS = 26112      # TASK_ROWS · COPY_ROW
 
 
 cdef struct Product:
@@ -64,40 +66,41 @@ cdef void multiply(const Product* pro, const floating* a, const floating* b, flo
 
 cdef void block_task(const Product* pro, const floating* a, const floating* packed, floating* y, Py_ssize_t index, Py_ssize_t i0,
                      Py_ssize_t j0) noexcept nogil:
-    """The block of y that begins at (i0, j0), chain by chain: the chain's part of a is copied to lie densely, then meets each block of columns."""
+    """The block of y from (i0, j0) on, chain by chain: the chain's part of a, copied to lie densely, meets each block of columns."""
     cdef Py_ssize_t rows = smaller(pro.rows, pro.M - i0), columns = smaller(pro.columns, pro.N - j0), block = 2 * lanes_of(sizeof(floating))
-    cdef Py_ssize_t k = 0, length, j, width, i, zero = 0
+    cdef Py_ssize_t k = 0, length, j, width, i, zero = 0, a_row = pro.a_row, a_term = 1
     cdef Py_ssize_t row[TASK_ROWS + 2 * TGC_NARROW_ROWS]
     cdef Py_ssize_t to[TASK_ROWS + 2 * TGC_NARROW_ROWS]
-    cdef floating copy[TASK_ROWS * CHAIN]
+    cdef floating copy[COPY_ELEMENTS]
     cdef const floating* x
+    if not pro.in_place:
+        a_row, a_term = 1 if pro.a_row == 1 else COPY_ROW, TASK_ROWS if pro.a_row == 1 else 1
+    for i in range(pro.rows + TGC_NARROW_ROWS):
+        row[i], to[i] = a_row * i if i < rows else 0, pro.N * i
     a += index * pro.M * pro.K + i0 * pro.a_row
     packed += index * pro.packed_size + j0 * pro.K
     y += (index * pro.M + i0) * pro.N + j0
-    for i in range(pro.rows + TGC_NARROW_ROWS):
-        row[i] = (pro.K if pro.in_place else CHAIN) * i if i < rows else 0
-        to[i] = pro.N * i
     while k < pro.K:
         length = smaller(CHAIN, pro.K - k)
-        x = a
+        x = a + k * pro.a_term
         if not pro.in_place:
-            copy_rows(a + k * pro.a_term, pro.a_row, pro.a_term, rows, length, copy)
+            copy_chain(pro, x, rows, length, copy)
             x = copy
         j = 0
         while j < columns:
             width = smaller(block, columns - j)
-            panel(x, row, &zero, 1, length, 1, packed + j * pro.K + k * round_up(width, lanes_of(sizeof(floating))), y + j, to, rows, width, k > 0)
+            panel(x, row, &zero, 1, length, a_term, packed + j * pro.K + k * round_up(width, lanes_of(sizeof(floating))), y + j, to,
+                  rows, width, k > 0)
             j += block
         k += length
 
 
-cdef void copy_rows(const floating* a, Py_ssize_t row_stride, Py_ssize_t term_stride, Py_ssize_t rows, Py_ssize_t terms, floating* copy) noexcept nogil:
-    """copy[i·CHAIN + k] = a[i·row_stride + k·term_stride]; the inner loop runs along the contiguous axis of a."""
-    cdef Py_ssize_t i, k
-    if term_stride == 1:
-        for i in range(rows):
-            memcpy(copy + i * CHAIN, a + i * row_stride, terms * sizeof(floating))
+cdef void copy_chain(const Product* pro, const floating* a, Py_ssize_t rows, Py_ssize_t terms, floating* copy) noexcept nogil:
+    """The rows of one chain of a as they lie: copy[i·COPY_ROW + k], or copy[k·TASK_ROWS + i] of a transposed a, contiguous either way."""
+    cdef Py_ssize_t i
+    if pro.a_row == 1:
+        for i in range(terms):
+            memcpy(copy + i * TASK_ROWS, a + i * pro.a_term, rows * sizeof(floating))
     else:
-        for k in range(terms):
-            for i in range(rows):
-                copy[i * CHAIN + k] = a[i + k * term_stride]
+        for i in range(rows):
+            memcpy(copy + i * COPY_ROW, a + i * pro.a_row, terms * sizeof(floating))

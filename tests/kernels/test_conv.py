@@ -1,0 +1,164 @@
+"""conv2d_forward, conv2d_grad_input, conv2d_grad_weight: reference against naive loops, Cython against the reference."""
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tinygradconv.kernels.conv import reference
+
+from tinygradconv.geometry import Conv2dGeometry
+
+from .variants import TOLERANCE, TYPES, assert_close, poisoned, random, variants, workspace
+
+COMPILED = variants("conv")
+NAMES = ("conv2d_forward", "conv2d_grad_input", "conv2d_grad_weight")
+SIZES = (1, 2, 7, 8, 9, 16, 17, 33)
+
+
+@st.composite
+def geometries(draw, channels=SIZES, images=(0, 1, 2, 5, 9), side=19):
+    """Any convolution that fits: sizes on both sides of a vector, stride, dilation, groups, padding wider than the filter."""
+    groups = draw(st.sampled_from((1, 1, 2, 3)))
+    kernel, stride, dilation = ((draw(st.integers(1, most)), draw(st.integers(1, most))) for most in (5, 3, 3))
+    padding = tuple((draw(st.integers(0, 6)), draw(st.integers(0, 6))) for _ in range(2))
+    least = [max(1, dilation[i] * (kernel[i] - 1) + 1 - sum(padding[i])) for i in range(2)]
+    H, W = (draw(st.integers(n, max(n, side))) for n in least)
+    shape = (draw(st.sampled_from(images)), H, W, draw(st.sampled_from(channels)) * groups)
+    return Conv2dGeometry.of("test", shape, kernel, stride=stride, padding=padding, dilation=dilation,
+                             O=draw(st.sampled_from(channels)) * groups, groups=groups)
+
+
+def arrays(geo, dtype):
+    """x, w, g for a geometry."""
+    return random(1, geo.x_shape, dtype), random(2, geo.w_shape, dtype), random(3, geo.y_shape, dtype)
+
+
+def calls(geo, x, w, g):
+    """(name, arrays in, shape filled) of the three kernels."""
+    return zip(NAMES, ((x, w), (g, w), (x, g)), (geo.y_shape, geo.x_shape, geo.w_shape))
+
+
+def by_reference(name, inputs, shape, geo):
+    """What the NumPy definition fills."""
+    filled = poisoned(shape, inputs[0].dtype)
+    getattr(reference, name)(*inputs, workspace(getattr(reference, f"{name}_workspace")(geo, filled.itemsize)), filled, geo)
+    return filled
+
+
+def by_cython(module, name, inputs, shape, geo, kind, threads=2):
+    """What a compiled variant fills."""
+    module.set_threads(threads)
+    filled = poisoned(shape, TYPES[kind])
+    room = workspace(getattr(module, f"{name}_workspace")(geo, filled.itemsize))
+    getattr(module, name)[kind](*inputs, room, filled, geo)
+    return filled
+
+
+def naive(geo, x, w, g):
+    """The three sums of T(x, w, g), seven loops of Python."""
+    y, dx, dw = np.zeros(geo.y_shape), np.zeros(geo.x_shape), np.zeros(geo.w_shape)
+    depth, width = geo.C // geo.groups, geo.O // geo.groups
+    for n, oy, ox, ky, kx, c, o in itertools.product(*map(range, (geo.N, geo.OH, geo.OW, geo.kh, geo.kw, depth, geo.O))):
+        iy, ix, channel = geo.sy * oy + geo.dy * ky - geo.top, geo.sx * ox + geo.dx * kx - geo.left, o // width * depth + c
+        if 0 <= iy < geo.H and 0 <= ix < geo.W:
+            y[n, oy, ox, o] += x[n, iy, ix, channel] * w[ky, kx, c, o]
+            dx[n, iy, ix, channel] += g[n, oy, ox, o] * w[ky, kx, c, o]
+            dw[ky, kx, c, o] += x[n, iy, ix, channel] * g[n, oy, ox, o]
+    return y, dx, dw
+
+
+@given(geometries(channels=(1, 2, 3), images=(0, 1, 2), side=6))
+def test_reference_is_seven_nested_loops(geo):
+    x, w, g = arrays(geo, np.float64)
+    for (name, inputs, shape), want in zip(calls(geo, x, w, g), naive(geo, x, w, g)):
+        assert_close(by_reference(name, inputs, shape, geo), want, 1e-12)
+
+
+@pytest.mark.parametrize("kind", TYPES)
+@pytest.mark.parametrize("module", COMPILED, ids=lambda module: module.__name__[-2:])
+@given(geo=geometries())
+def test_cython_is_the_reference_and_fills_everything(module, kind, geo):
+    for name, inputs, shape in calls(geo, *arrays(geo, TYPES[kind])):
+        assert_close(by_cython(module, name, inputs, shape, geo, kind), by_reference(name, inputs, shape, geo), TOLERANCE[kind])
+
+
+# Long sums in several chains, strips of several rows and images, tasks of several column blocks, partial sums of several chunks.
+LARGE = {
+    "rows in strips": dict(x_shape=(1, 40, 41, 70), kernel_size=3, padding=1, O=24),
+    "images together": dict(x_shape=(17, 5, 5, 30), kernel_size=3, padding=1, O=20),
+    "column blocks": dict(x_shape=(2, 6, 7, 300), kernel_size=1, O=150),
+    "large weights": dict(x_shape=(2, 4, 4, 130), kernel_size=3, padding=1, O=260),
+    "depthwise": dict(x_shape=(2, 12, 11, 40), kernel_size=3, padding=1, stride=2, O=40, groups=40),
+    "depthwise, two each": dict(x_shape=(2, 9, 9, 17), kernel_size=(3, 2), dilation=2, O=34, groups=17),
+    "stride past the filter": dict(x_shape=(3, 17, 16, 9), kernel_size=2, stride=5, padding=1, O=5),
+    "windows in the padding": dict(x_shape=(1, 2, 2, 3), kernel_size=2, padding=5, stride=2, O=4),
+    "places in long rows": dict(x_shape=(1, 2, 700, 3), kernel_size=(1, 5), padding=(0, 2), O=7),
+}
+
+
+def large(name):
+    return Conv2dGeometry.of("test", **{"stride": 1, **LARGE[name]})
+
+
+@pytest.mark.parametrize("kind", TYPES)
+@pytest.mark.parametrize("module", COMPILED, ids=lambda module: module.__name__[-2:])
+@pytest.mark.parametrize("shape_name", LARGE)
+def test_cython_is_the_reference_where_work_is_divided(shape_name, module, kind):
+    geo = large(shape_name)
+    for name, inputs, shape in calls(geo, *arrays(geo, TYPES[kind])):
+        assert_close(by_cython(module, name, inputs, shape, geo, kind), by_reference(name, inputs, shape, geo), TOLERANCE[kind])
+
+
+@pytest.mark.parametrize("module", COMPILED, ids=lambda module: module.__name__[-2:])
+@pytest.mark.parametrize("shape_name", LARGE)
+def test_the_bits_do_not_depend_on_the_threads(shape_name, module):
+    geo = large(shape_name)
+    for name, inputs, shape in calls(geo, *arrays(geo, np.float32)):
+        one, two, three = (by_cython(module, name, inputs, shape, geo, "float", threads).tobytes() for threads in (1, 2, 3))
+        assert one == two == three, name
+
+
+@pytest.mark.parametrize("module", COMPILED, ids=lambda module: module.__name__[-2:])
+@given(geo=geometries(images=(1, 2)))
+def test_the_three_are_adjoint(module, geo):
+    x, w, g = arrays(geo, np.float64)
+    y, dx, dw = (by_cython(module, *call, geo, "double") for call in calls(geo, x, w, g))
+    scale = 1 + np.abs(g).sum() * np.abs(y).max()
+    assert abs((g * y).sum() - (dx * x).sum()) < 1e-12 * scale
+    assert abs((g * y).sum() - (dw * w).sum()) < 1e-12 * scale
+
+
+@pytest.mark.parametrize("module", COMPILED, ids=lambda module: module.__name__[-2:])
+def test_infinity_and_nan_stay_where_they_belong(module):
+    geo = Conv2dGeometry.of("test", (1, 5, 5, 2), 3, padding=1, stride=1, O=3)
+    x, w, _ = arrays(geo, np.float32)
+    w[0, 0, 0, 0] = np.inf
+    x[0, 4, 4, 1] = np.nan
+    y = by_cython(module, "conv2d_forward", (x, w), geo.y_shape, geo, "float")
+    assert np.isnan(y[0, 3:, 3:]).all()
+    assert np.isfinite(y[0, :3, :3, 1:]).all()
+
+
+@pytest.mark.parametrize("module", COMPILED, ids=lambda module: module.__name__[-2:])
+def test_a_small_workspace_is_refused_by_name(module):
+    geo = Conv2dGeometry.of("test", (1, 5, 5, 2), 3, padding=1, stride=1, O=3)
+    for name, inputs, shape in calls(geo, *arrays(geo, np.float32)):
+        with pytest.raises(ValueError, match=rf"{name}: workspace must have at least \d+ bytes, got 3\. Size it with {name}_workspace"):
+            getattr(module, name)["float"](*inputs, workspace(3), poisoned(shape, np.float32), geo)
+
+
+@given(geo=geometries(channels=(1, 3, 8, 17), images=(1, 2)))
+def test_torch_computes_the_same(geo):
+    torch = pytest.importorskip("torch")
+    x, w, g = arrays(geo, np.float64)
+    tx = torch.from_numpy(x).permute(0, 3, 1, 2).contiguous().requires_grad_()
+    tw = torch.from_numpy(w).permute(3, 2, 0, 1).contiguous().requires_grad_()
+    padded = torch.nn.functional.pad(tx, (geo.left, geo.right, geo.top, geo.bottom))
+    y = torch.nn.functional.conv2d(padded, tw, None, (geo.sy, geo.sx), 0, (geo.dy, geo.dx), geo.groups)
+    dx, dw = torch.autograd.grad(y, (tx, tw), torch.from_numpy(g).permute(0, 3, 1, 2).contiguous())
+    wanted = y.detach().permute(0, 2, 3, 1), dx.permute(0, 2, 3, 1), dw.permute(2, 3, 1, 0)
+    for call, want in zip(calls(geo, x, w, g), wanted):
+        assert_close(by_cython(COMPILED[0], *call, geo, "double"), want.numpy(), 1e-11)
