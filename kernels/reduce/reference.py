@@ -1,20 +1,62 @@
 """Many values into one: sums, extremes, positions, running sums along axes."""
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 REDUCE = {"sum": np.add, "prod": np.multiply, "max": np.maximum, "min": np.minimum, "any": np.logical_or, "all": np.logical_and}
+BLOCK = 128           # rows that are added one after another before their sum joins the others
 
 
+@np.errstate(all="ignore")
 def reduce(x, y, op, axes):
-    """y = op over `axes` (a tuple) of x; y has length 1 there. op names a row of REDUCE; max and min of nothing are an error."""
-    with np.errstate(all="ignore"):
+    """y = op over `axes` (a tuple) of x; y has length 1 there. op names a row of REDUCE; max and min of nothing are an error.
+
+    Floating sums are added in blocks, and blocks of blocks, so that the rounding error hardly grows with the number of values.
+    """
+    if op == "sum" and x.dtype.kind == "f" and _long(x, axes):
+        y[...] = _blocked_sum(x, axes)
+    else:
         REDUCE[op].reduce(x, axis=axes, out=y, keepdims=True)
+
+
+def _long(x, axes):
+    """Whether NumPy would add more than one block of values in a row, as it does but along a last, contiguous axis (there it adds in pairs)."""
+    last = x.ndim - 1
+    pairs = last in axes and x.strides[last] == x.itemsize
+    return math.prod(x.shape[i] for i in axes if not (pairs and i == last)) > BLOCK
+
+
+def _blocked_sum(x, axes):
+    """Σ x over `axes`, which keep length 1. Axes side by side are summed as one; the innermost ones go first, so that the rest is small."""
+    axes = sorted(axes)
+    while axes:
+        stop = axes[-1] + 1
+        start = axes.pop()
+        while axes and axes[-1] == start - 1:
+            start = axes.pop()
+        before, after = x.shape[:start], x.shape[stop:]
+        sums = _sum_middle(x.reshape(math.prod(before), math.prod(x.shape[start:stop]), math.prod(after)))
+        x = sums.reshape(*before, *[1] * (stop - start), *after)
+    return x
+
+
+def _sum_middle(x):
+    """Σ over the middle axis of (A, R, B), BLOCK rows at a time: NumPy's own loop adds one row of B contiguous values after another."""
+    if x.shape[2] == 1:
+        return x[:, :, 0].sum(1)
+    while x.shape[1] > BLOCK:
+        A, R, B = x.shape
+        whole = R // BLOCK * BLOCK
+        sums = x[:, :whole].reshape(A, R // BLOCK, BLOCK, B).sum(2)
+        x = np.concatenate([sums, x[:, whole:].sum(1, keepdims=True)], axis=1) if whole < R else sums
+    return x.sum(1)
 
 
 def arg_reduce(x, y, op, axis):
     """y = the position of the first maximum ("argmax") or minimum ("argmin") along `axis`; y has length 1 there."""
-    y[...] = (np.argmax if op == "argmax" else np.argmin)(x, axis=axis, keepdims=True)
+    (np.argmax if op == "argmax" else np.argmin)(x, axis=axis, out=y, keepdims=True)
 
 
 def cumulative_sum(x, y, axis, reverse):

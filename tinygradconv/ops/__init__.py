@@ -1,4 +1,4 @@
 """The ops: one file per idea, each a forward pass and its derivative rules. Importing them attaches Tensor's operators."""
-from . import activation, elementwise, gather, matmul, operators, power, reduce, shape
+from . import activation, einsum, elementwise, gather, join, matmul, operators, power, reduce, shape, softmax, spread
 
-__all__ = ["activation", "elementwise", "gather", "matmul", "operators", "power", "reduce", "shape"]
+__all__ = ["activation", "einsum", "elementwise", "gather", "join", "matmul", "operators", "power", "reduce", "shape", "softmax", "spread"]

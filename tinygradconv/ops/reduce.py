@@ -1,4 +1,7 @@
-"""Many values into one, along any axes: sums, means, products, extremes, spreads, running sums."""
+"""Many values into one, along any axes: sums, means, extremes, positions, running sums. Products and spreads stand in spread.py.
+
+`axis` is None (all axes), an integer or several; negative ones count from the end; () changes nothing but the dtype of a sum of integers.
+"""
 from __future__ import annotations
 
 import math
@@ -7,113 +10,189 @@ from typing import Any
 import numpy as np
 
 from tinygradconv.autodiff import primitive
-from tinygradconv.ops.elementwise import BOOL, equal, where
-from tinygradconv.ops.shape import as_axes, broadcast_to, reshape
+from tinygradconv.ops.elementwise import BOOL
+from tinygradconv.ops.gather import scatter_add_flat
+from tinygradconv.ops.shape import as_axes, broadcast_to, permute_dims, reshape
+from tinygradconv.ops.spelling import numpy_names
 from tinygradconv.promotion import as_tensors
 from tinygradconv.tensor import DEFAULT_DTYPE, Tensor
 
+__all__ = ["all", "any", "argmax", "argmin", "cumsum", "max", "mean", "min", "sum"]
 Axis = int | tuple[int, ...] | None
 
 
-def _kept(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
+def kept(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
     """`shape` with length 1 along `axes`."""
-    return tuple(1 if i in axes else n for i, n in enumerate(shape))
+    return tuple([1 if i in axes else n for i, n in enumerate(shape)])
 
 
-def _reduced(be: Any, x: Any, op: str, axes: tuple[int, ...], dtype: Any) -> Any:
-    y = be.empty(_kept(x.shape, axes), dtype)
+def dropped(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
+    """`shape` without `axes`."""
+    return tuple([n for i, n in enumerate(shape) if i not in axes])
+
+
+def reduced(be: Any, x: Any, op: str, axes: tuple[int, ...], keepdims: bool, dtype: Any) -> Any:
+    """One row of the `reduce` kernel, for op authors."""
+    y = be.empty(kept(x.shape, axes), dtype)
     be.run("reduce", x, y, op, axes)
-    return y
+    return y if keepdims else y.reshape(dropped(x.shape, axes))
+
+
+def sum_dtype(dtype: np.dtype) -> np.dtype:
+    """Sums of integers are at least 64 bits wide."""
+    return dtype if dtype.kind == "f" else np.result_type(dtype, np.int64)
 
 
 @primitive
-def _sum(be: Any, x: Any, *, axes: tuple[int, ...]) -> Any:
-    return _reduced(be, x, "sum", axes, x.dtype if x.dtype.kind == "f" else np.result_type(x.dtype, np.int64))
+def _sum(be: Any, x: Any, *, axes: tuple[int, ...], keepdims: bool) -> Any:
+    return reduced(be, x, "sum", axes, keepdims, sum_dtype(x.dtype))
 
 
 @primitive
-def _extreme(be: Any, x: Any, *, op: str, axes: tuple[int, ...]) -> Any:
-    return _reduced(be, x, op, axes, x.dtype)
+def _extreme(be: Any, x: Any, *, op: str, axes: tuple[int, ...], keepdims: bool) -> Any:
+    return reduced(be, x, op, axes, keepdims, x.dtype)
 
 
 @primitive(differentiable=False)
-def _truth(be: Any, x: Any, *, op: str, axes: tuple[int, ...]) -> Any:
-    return _reduced(be, x, op, axes, BOOL)
+def _truth(be: Any, x: Any, *, op: str, axes: tuple[int, ...], keepdims: bool) -> Any:
+    return reduced(be, x, op, axes, keepdims, BOOL)
 
 
 @primitive(differentiable=False)
 def _arg(be: Any, x: Any, *, op: str, axis: int) -> Any:
-    y = be.empty(_kept(x.shape, (axis,)), np.int64)
+    y = be.empty(kept(x.shape, (axis,)), np.int64)
     be.run("arg_reduce", x, y, op, axis)
     return y
 
 
 @primitive
 def _cumulative_sum(be: Any, x: Any, *, axis: int, reverse: bool) -> Any:
-    y = be.empty(x.shape, x.dtype)
+    y = be.empty(x.shape, sum_dtype(x.dtype))
     be.run("cumulative_sum", x, y, axis, reverse)
     return y
 
 
-_sum.vjp(x=lambda g, x_shape: broadcast_to(g, x_shape))
-_extreme.vjp(x=lambda g, x, y, axes: where(_first(equal(x, y), axes), broadcast_to(g, x.shape), 0))
+def lined_up(x: Tensor, axes: tuple[int, ...]) -> Tensor:
+    """x as a matrix (R, K): one row per value that a reduction over `axes` gives, the values that it meets in row-major order."""
+    rest = tuple(i for i in range(x.ndim) if i not in axes)
+    return reshape(permute_dims(x, (*rest, *axes)), (math.prod(x.shape[i] for i in rest), math.prod(x.shape[i] for i in axes)))
+
+
+def lined_back(rows: Tensor, shape: tuple[int, ...], axes: tuple[int, ...]) -> Tensor:
+    """The inverse of lined_up."""
+    order = (*(i for i in range(len(shape)) if i not in axes), *axes)
+    back = sorted(range(len(order)), key=order.__getitem__)
+    return permute_dims(reshape(rows, tuple(shape[i] for i in order)), back)
+
+
+def _extreme_rule(g: Tensor, x: Tensor, op: str, axes: tuple[int, ...]) -> Tensor:
+    """The cotangent goes to the first extreme, in row-major order over `axes`: an argmax, and one value placed per row."""
+    rows = lined_up(x.detach(), axes)
+    R, K = rows.shape
+    where = _arg(rows, op="arg" + op, axis=1) + Tensor.of(np.arange(R, dtype=np.int64)[:, None] * K)
+    return lined_back(scatter_add_flat(reshape(g, (R, 1)), where, shape=(R, K)), x.shape, axes)
+
+
+_sum.vjp(x=lambda g, x_shape, axes: broadcast_to(reshape(g, kept(x_shape, axes)), x_shape))
+_extreme.vjp(x=_extreme_rule)
 _cumulative_sum.vjp(x=lambda g, axis, reverse: _cumulative_sum(g, axis=axis, reverse=not reverse))
-_sum.name, _cumulative_sum.name = "sum", "cumulative_sum"
-_extreme.name = "max or min"
+_sum.name, _cumulative_sum.name, _extreme.name = "sum", "cumsum", "max or min"
 
 
-def _first(hit: Tensor, axes: tuple[int, ...]) -> Tensor:
-    """True at the first hit along `axes`, in row-major order, and nowhere else: ties go to the first."""
-    rest = tuple(i for i in range(hit.ndim) if i not in axes)
-    order = (*rest, *axes)
-    lined = hit.permute_dims(order).reshape((*(hit.shape[i] for i in rest), -1)).astype(np.int64)
-    first = (_cumulative_sum(lined, axis=lined.ndim - 1, reverse=False) * lined) == 1
-    back = tuple(int(i) for i in np.argsort(order))
-    return first.reshape(tuple(hit.shape[i] for i in order)).permute_dims(back)
-
-
-def _finish(y: Tensor, axes: tuple[int, ...], keepdims: bool) -> Tensor:
-    return y if keepdims else reshape(y, tuple(n for i, n in enumerate(y.shape) if i not in axes))
-
-
-def _start(name: str, x: Any, axis: Axis) -> tuple[Tensor, tuple[int, ...]]:
+def start(name: str, x: Any, axis: Axis, *, floating: bool = False) -> tuple[Tensor, tuple[int, ...]]:
+    """x as a tensor, and `axis` as a tuple; `floating` makes integers float32."""
     (x,) = as_tensors(name, ("x",), (x,))
-    return x, as_axes(name, axis, x.ndim)
+    return x.astype(DEFAULT_DTYPE) if floating and x.dtype.kind != "f" else x, as_axes(name, axis, x.ndim)
 
 
-def sum(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
-    """Σ x over `axis` (None: all axes). Integers and bool are summed as int64; the sum of nothing is 0."""
-    x, axes = _start("sum", x, axis)
-    return _finish(_sum(x, axes=axes), axes, keepdims)
-
-
-def mean(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
-    """Σ x / n over `axis`, n the number of values there; integers give float32."""
-    x, axes = _start("mean", x, axis)
-    n = math.prod(x.shape[i] for i in axes)
-    return sum(x if x.dtype.kind == "f" else x.astype(DEFAULT_DTYPE), axes, keepdims=keepdims) / (n or math.nan)
+def count(x: Tensor, axes: tuple[int, ...]) -> int:
+    """How many values of x a reduction over `axes` puts into one."""
+    return math.prod([x.shape[i] for i in axes])
 
 
 def _some(name: str, x: Tensor, axes: tuple[int, ...]) -> None:
-    if math.prod(x.shape[i] for i in axes) == 0:
+    if count(x, axes) == 0:
         raise ValueError(f"{name}: there is no {name} of no values; x has shape {x.shape}, axis {axes}")
 
 
+@numpy_names
+def sum(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
+    """Σ x over `axis` (None: all axes). Integers and bool are summed as int64; the sum of nothing is 0."""
+    x, axes = start("sum", x, axis)
+    return _sum(x, axes=axes, keepdims=keepdims)
+
+
+@numpy_names
+def mean(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
+    """Σ x / n over `axis`, n the number of values there; integers give float32; the mean of nothing is NaN."""
+    x, axes = start("mean", x, axis, floating=True)
+    return _sum(x, axes=axes, keepdims=keepdims) / (count(x, axes) or math.nan)
+
+
+@numpy_names
 def max(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
     """The largest value over `axis`; among equals the first gets the gradient. NaN wins. ValueError where there are no values."""
-    x, axes = _start("max", x, axis)
+    x, axes = start("max", x, axis)
     _some("max", x, axes)
-    return _finish(_extreme(x, op="max", axes=axes), axes, keepdims)
+    return _extreme(x, op="max", axes=axes, keepdims=keepdims)
 
 
+@numpy_names
 def min(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
     """The smallest value over `axis`; among equals the first gets the gradient. NaN wins. ValueError where there are no values."""
-    x, axes = _start("min", x, axis)
+    x, axes = start("min", x, axis)
     _some("min", x, axes)
-    return _finish(_extreme(x, op="min", axes=axes), axes, keepdims)
+    return _extreme(x, op="min", axes=axes, keepdims=keepdims)
 
 
-Tensor.sum = sum
-Tensor.mean = mean
-Tensor.max = max
-Tensor.min = min
+def _position(name: str, x: Any, axis: int | None, keepdims: bool) -> Tensor:
+    x, axes = start(name, x, axis)
+    _some(name, x, axes)
+    if axis is None:
+        y = _arg(reshape(x, (x.size,)), op=name, axis=0)
+    elif len(axes) == 1:
+        y = _arg(x, op=name, axis=axes[0])
+    else:
+        raise ValueError(f"{name}: axis must be one integer or None, got {axis!r}")
+    return reshape(y, (kept if keepdims else dropped)(x.shape, axes))
+
+
+@numpy_names
+def argmax(x: Any, axis: int | None = None, *, keepdims: bool = False) -> Tensor:
+    """Where the largest value over `axis` stands, the first among equals, as int64 (None: in row-major order). NaN wins."""
+    return _position("argmax", x, axis, keepdims)
+
+
+@numpy_names
+def argmin(x: Any, axis: int | None = None, *, keepdims: bool = False) -> Tensor:
+    """Where the smallest value over `axis` stands, the first among equals, as int64 (None: in row-major order). NaN wins."""
+    return _position("argmin", x, axis, keepdims)
+
+
+@numpy_names
+def any(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
+    """Whether some value over `axis` is not zero, as bool; False of nothing."""
+    x, axes = start("any", x, axis)
+    return _truth(x, op="any", axes=axes, keepdims=keepdims)
+
+
+@numpy_names
+def all(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
+    """Whether every value over `axis` is not zero, as bool; True of nothing."""
+    x, axes = start("all", x, axis)
+    return _truth(x, op="all", axes=axes, keepdims=keepdims)
+
+
+@numpy_names
+def cumsum(x: Any, axis: int | None = None, *, reverse: bool = False) -> Tensor:
+    """y[i] = Σ x[j] over j ≤ i along `axis`, or over j ≥ i with `reverse` (None: the values in row-major order). Integers give int64."""
+    x, axes = start("cumsum", x, axis)
+    if axis is None:
+        x, axes = reshape(x, (x.size,)), (0,)
+    elif len(axes) != 1:
+        raise ValueError(f"cumsum: axis must be one integer or None, got {axis!r}")
+    return _cumulative_sum(x, axis=axes[0], reverse=bool(reverse))
+
+
+for _function in (sum, mean, max, min, argmax, argmin, any, all, cumsum):
+    setattr(Tensor, _function.__name__, _function)

@@ -9,8 +9,11 @@ import numpy as np
 
 from tinygradconv.autodiff import primitive
 from tinygradconv.geometry import integer
+from tinygradconv.ops.spelling import numpy_names
 from tinygradconv.promotion import as_tensors
 from tinygradconv.tensor import Tensor
+
+__all__ = ["broadcast_to", "expand_dims", "flip", "matrix_transpose", "moveaxis", "permute_dims", "reshape", "squeeze", "sum_to"]
 
 
 def as_axes(name: str, axis: Any, ndim: int) -> tuple[int, ...]:
@@ -59,15 +62,15 @@ def _sum_to(be: Any, x: Any, *, shape: tuple[int, ...]) -> Any:
 
 @primitive(view=True)
 def _slice(be: Any, x: Any, *, index: tuple[Any, ...]) -> Any:
-    return x[index]
+    return x[(*index, ...)] if Ellipsis not in index else x[index]       # with "..." a single value stays an array
 
 
 @primitive
-def _unslice(be: Any, g: Any, *, index: tuple[Any, ...], shape: tuple[int, ...]) -> Any:
-    """Zeros of `shape`, and g at `index`: the adjoint of a slice."""
-    y = be.empty(shape, g.dtype)
-    be.run("copy", np.zeros((), g.dtype), y)
-    be.run("copy", g, y[index])
+def _place(be: Any, x: Any, *, index: tuple[Any, ...], shape: tuple[int, ...], fill: float) -> Any:
+    """`fill` everywhere in `shape`, and x at `index`: with fill 0 the adjoint of a slice."""
+    y = be.empty(shape, x.dtype)
+    be.run("copy", be.asarray(np.asarray(fill, x.dtype)), y)
+    be.run("copy", x, y[index])
     return y
 
 
@@ -75,12 +78,14 @@ _reshape.vjp(x=lambda g, x_shape: _reshape(g, shape=x_shape))
 _permute.vjp(x=lambda g, axes: _permute(g, axes=tuple(int(i) for i in np.argsort(axes))))
 _broadcast.vjp(x=lambda g, x_shape: _sum_to(g, shape=x_shape))
 _sum_to.vjp(x=lambda g, x_shape: _broadcast(g, shape=x_shape))
-_slice.vjp(x=lambda g, index, x_shape: _unslice(g, index=index, shape=x_shape))
-_unslice.vjp(g=lambda g, index: _slice(g, index=index))
-for _op, _said in ((_reshape, "reshape"), (_permute, "permute_dims"), (_broadcast, "broadcast_to"), (_sum_to, "sum_to"), (_slice, "getitem"), (_unslice, "unslice")):
+_slice.vjp(x=lambda g, index, x_shape: _place(g, index=index, shape=x_shape, fill=0))
+_place.vjp(x=lambda g, index: _slice(g, index=index))
+NAMES = {"reshape": _reshape, "permute_dims": _permute, "broadcast_to": _broadcast, "sum_to": _sum_to, "getitem": _slice, "place": _place}
+for _said, _op in NAMES.items():
     _op.name = _said
 
 
+@numpy_names
 def reshape(x: Any, shape: int | Sequence[int]) -> Tensor:
     """The values of x, in the same (row-major) order, under `shape`; one length may be −1 and is worked out."""
     (x,) = as_tensors("reshape", ("x",), (x,))
@@ -95,6 +100,7 @@ def reshape(x: Any, shape: int | Sequence[int]) -> Tensor:
     return x if wanted == x.shape else _reshape(x, shape=wanted)
 
 
+@numpy_names
 def permute_dims(x: Any, axes: Sequence[int]) -> Tensor:
     """The axes of x in another order: axis i of the result is axis axes[i] of x."""
     (x,) = as_tensors("permute_dims", ("x",), (x,))
@@ -112,6 +118,7 @@ def matrix_transpose(x: Any) -> Tensor:
     return permute_dims(x, (*range(x.ndim - 2), x.ndim - 1, x.ndim - 2))
 
 
+@numpy_names
 def moveaxis(x: Any, source: int, destination: int) -> Tensor:
     """Axis `source` of x put at place `destination`; the others keep their order."""
     (x,) = as_tensors("moveaxis", ("x",), (x,))
@@ -121,6 +128,7 @@ def moveaxis(x: Any, source: int, destination: int) -> Tensor:
     return permute_dims(x, order)
 
 
+@numpy_names
 def broadcast_to(x: Any, shape: int | Sequence[int]) -> Tensor:
     """x repeated along axes of length 1, and along new leading axes, up to `shape`."""
     (x,) = as_tensors("broadcast_to", ("x",), (x,))
@@ -141,6 +149,7 @@ def sum_to(x: Any, shape: int | Sequence[int]) -> Tensor:
     return x if wanted == x.shape else _sum_to(x, shape=wanted)
 
 
+@numpy_names
 def expand_dims(x: Any, axis: int | Sequence[int] = 0) -> Tensor:
     """x with new axes of length 1 at the places `axis` of the result."""
     (x,) = as_tensors("expand_dims", ("x",), (x,))
@@ -150,6 +159,7 @@ def expand_dims(x: Any, axis: int | Sequence[int] = 0) -> Tensor:
     return reshape(x, tuple(1 if i in axes else next(old) for i in range(x.ndim + count)))
 
 
+@numpy_names
 def squeeze(x: Any, axis: int | Sequence[int] | None = None) -> Tensor:
     """x without the axes `axis`, which must have length 1 (None: all such axes)."""
     (x,) = as_tensors("squeeze", ("x",), (x,))
@@ -160,6 +170,7 @@ def squeeze(x: Any, axis: int | Sequence[int] | None = None) -> Tensor:
     return reshape(x, tuple(n for i, n in enumerate(x.shape) if i not in axes))
 
 
+@numpy_names
 def flip(x: Any, axis: int | Sequence[int] | None = None) -> Tensor:
     """x with the order of its values reversed along `axis` (None: along every axis)."""
     (x,) = as_tensors("flip", ("x",), (x,))
@@ -172,8 +183,14 @@ def basic_slice(x: Tensor, index: tuple[Any, ...]) -> Tensor:
     return _slice(x, index=index)
 
 
+def place(x: Tensor, index: tuple[Any, ...], shape: tuple[int, ...], fill: float = 0) -> Tensor:
+    """`fill` everywhere in `shape`, and x at `index`, an index of slices and integers."""
+    return _place(x, index=index, shape=shape, fill=fill)
+
+
 Tensor.reshape = lambda self, *shape: reshape(self, shape[0] if len(shape) == 1 else shape)
 Tensor.permute_dims = lambda self, *axes: permute_dims(self, axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes)
+Tensor.flatten = lambda self: reshape(self, (self.size,))
 Tensor.broadcast_to = broadcast_to
 Tensor.sum_to = sum_to
 Tensor.squeeze = squeeze

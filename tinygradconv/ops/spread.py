@@ -1,0 +1,112 @@
+"""Products, variances and sums of exponentials along any axes: reductions whose derivatives need care at zero and infinity."""
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tinygradconv.autodiff import primitive
+from tinygradconv.ops.elementwise import equal, exp, isfinite, log, sqrt, square, where
+from tinygradconv.ops.join import concat, pad
+from tinygradconv.ops.reduce import Axis, count, kept, lined_back, lined_up, mean, reduced, start, sum, sum_dtype
+from tinygradconv.ops.shape import basic_slice, reshape
+from tinygradconv.ops.spelling import numpy_names
+from tinygradconv.tensor import Tensor
+
+__all__ = ["logsumexp", "prod", "std", "var"]
+
+
+@primitive
+def _prod(be: Any, x: Any, *, axes: tuple[int, ...], keepdims: bool) -> Any:
+    return reduced(be, x, "prod", axes, keepdims, sum_dtype(x.dtype))
+
+
+def _prod_rule(g: Tensor, x: Tensor, axes: tuple[int, ...]) -> Tensor:
+    """Each value's cotangent is g times the product of all the others, zeros among them or not, with no division.
+
+    The values are multiplied in pairs, up a binary tree; on the way down each one meets its partner's product.
+    """
+    level = lined_up(x, axes)
+    R, K = level.shape
+    if K == 0:
+        return x * 0
+    pairs, widths = [], []
+    while level.shape[1] > 1:
+        width = level.shape[1]
+        level = pad(level, ((0, 0), (0, width % 2)), constant_values=1)
+        half = level.shape[1] // 2
+        left, right = basic_slice(level, (slice(None), slice(0, half))), basic_slice(level, (slice(None), slice(half, None)))
+        pairs.append((left, right))
+        widths.append(width)
+        level = left * right
+    down = reshape(g, (R, 1))
+    for (left, right), width in zip(reversed(pairs), reversed(widths)):
+        down = basic_slice(concat([down * right, down * left], axis=1), (slice(None), slice(0, width)))
+    return lined_back(down, x.shape, axes)
+
+
+_prod.vjp(x=_prod_rule)
+_prod.name = "prod"
+
+
+@primitive
+def _logsumexp(be: Any, x: Any, *, axes: tuple[int, ...], keepdims: bool) -> Any:
+    """log Σ exp(x − m) + m, m the maximum; an infinite maximum is not taken out, as ∞ − ∞ is no number."""
+    shape, zero = kept(x.shape, axes), be.asarray(np.zeros((), x.dtype))
+    m, finite, s, t = be.empty(shape, x.dtype), be.empty(shape, bool), be.empty(shape, x.dtype), be.empty(x.shape, x.dtype)
+    be.run("reduce", x, s, "max", axes)
+    be.run("unary", s, finite, "isfinite")
+    be.run("where", finite, s, zero, m)
+    be.run("binary", x, m, t, "subtract")
+    be.run("unary", t, t, "exp")
+    be.run("reduce", t, s, "sum", axes)
+    be.run("unary", s, s, "log")
+    be.run("binary", s, m, s, "add")
+    return s if keepdims else s.reshape(tuple(n for i, n in enumerate(x.shape) if i not in axes))
+
+
+def _logsumexp_rule(g: Tensor, x: Tensor, y: Tensor, axes: tuple[int, ...]) -> Tensor:
+    """g · exp(x − y), the softmax; where all of x is −∞ every weight is 0."""
+    shape = kept(x.shape, axes)
+    return reshape(g, shape) * exp(x - reshape(where(isfinite(y), y, 0), shape))
+
+
+_logsumexp.vjp(x=_logsumexp_rule)
+_logsumexp.name = "logsumexp"
+
+
+@numpy_names
+def prod(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
+    """Π x over `axis` (None: all axes). Integers give int64; the product of nothing is 1. Derivatives are right where values are zero."""
+    x, axes = start("prod", x, axis)
+    return _prod(x, axes=axes, keepdims=keepdims)
+
+
+@numpy_names
+def var(x: Any, axis: Axis = None, *, correction: float = 0, keepdims: bool = False) -> Tensor:
+    """Σ (x − mean)² / (n − correction) over `axis`, n the number of values there: the variance; correction=1 estimates a population's."""
+    x, axes = start("var", x, axis, floating=True)
+    n = count(x, axes) - correction
+    spread = sum(square(x - mean(x, axes, keepdims=True)), axes, keepdims=keepdims)
+    return spread / (n if n > 0 else 0.0)
+
+
+@numpy_names
+def std(x: Any, axis: Axis = None, *, correction: float = 0, keepdims: bool = False) -> Tensor:
+    """The square root of var(x): the standard deviation. Where it is 0, its gradient is taken to be 0."""
+    v = var(x, axis, correction=correction, keepdims=keepdims)
+    flat = equal(v, 0)
+    return where(flat, 0, sqrt(where(flat, 1, v)))
+
+
+@numpy_names
+def logsumexp(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
+    """log Σ exp(x) over `axis`, with the maximum taken out first so that nothing overflows; −∞ where all are −∞, or none is there."""
+    x, axes = start("logsumexp", x, axis, floating=True)
+    if count(x, axes) == 0:
+        return log(sum(exp(x), axes, keepdims=keepdims))
+    return _logsumexp(x, axes=axes, keepdims=keepdims)
+
+
+for _function in (prod, var, std):
+    setattr(Tensor, _function.__name__, _function)
