@@ -207,7 +207,7 @@ def _common_backend(op: Primitive, tensors: Sequence[Tensor]) -> Any:
     for name, tensor in zip(op.inputs[1:], tensors[1:]):
         other = backend_of(tensor.data)
         if other is not backend:
-            if tensor.ndim == 0 or tensors[0].ndim == 0:          # a bare number joins any device
+            if tensor.ndim == 0 or tensors[0].ndim == 0 or "abstract" in (backend.name, other.name):      # a bare number joins any device
                 backend = other if backend.name == "cpu" else backend
                 continue
             raise ValueError(f"{op.name}: {op.inputs[0]} is on {backend.name} but {name} is on {other.name}. Move one: {name}.to({backend.name!r})")
