@@ -1,4 +1,4 @@
-"""Random numbers: initial weights, and the order of the images of an epoch."""
+"""Random numbers: initial weights, and the order of the images of an epoch. Named so because random.py would hide Python's own from asv."""
 from __future__ import annotations
 
 import tinygradconv as tgc
