@@ -1,0 +1,143 @@
+"""The fields of layers: what each argument may be, checked when a layer is made, and settled to one way of writing it.
+
+A check gets the layer's name, the argument's name and the value, and returns the value to keep: NumPy integers become
+Python's, (5, 5) becomes 5, lists become tuples. So layers that mean the same are equal.
+"""
+from __future__ import annotations
+
+import dataclasses
+import math
+import numbers
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tinygradconv import geometry
+
+LARGEST = 2 ** 24          # no size in a network comes near it; JSON from a stranger might
+
+Check = Callable[[str, str, Any], Any]
+
+
+def _field(check: Check, default: Any) -> Any:
+    return dataclasses.field(default=default, metadata={"check": check})
+
+
+def whole(where: str, name: str, value: Any, at_least: int = 1) -> int:
+    """`value` as a Python integer from `at_least` to LARGEST."""
+    if isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{where}: {name} must be an integer, got {value!r}")
+    number = geometry.integer(name, value, at_least=at_least, where=where)
+    if number > LARGEST:
+        raise ValueError(f"{where}: {name} must be at most {LARGEST:,}, got {number:,}")
+    return number
+
+
+def several(where: str, name: str, value: Any, at_least: int = 1) -> int | tuple[int, int]:
+    """One integer, or two that differ (rows, columns)."""
+    if isinstance(value, (tuple, list)):
+        if len(value) != 2:
+            raise ValueError(f"{where}: {name} must be one integer or two (rows, columns), got {value!r}")
+        rows, columns = (whole(where, name, one, at_least) for one in value)
+        return rows if rows == columns else (rows, columns)
+    return whole(where, name, value, at_least)
+
+
+def size(default: Any = dataclasses.MISSING, *, at_least: int = 1) -> Any:
+    """A field that is one integer."""
+    return _field(lambda where, name, value: whole(where, name, value, at_least), default)
+
+
+def pair(default: Any = dataclasses.MISSING, *, at_least: int = 1) -> Any:
+    """A field that is one integer for rows and columns, or two."""
+    return _field(lambda where, name, value: several(where, name, value, at_least), default)
+
+
+def stride_field(default: Any = None, *, axes: int = 2) -> Any:
+    """A stride, or None for windows side by side."""
+    one = several if axes == 2 else whole
+    return _field(lambda where, name, value: None if value is None else one(where, name, value), default)
+
+
+def padding_field(default: Any = 0) -> Any:
+    """Padding of an image: an integer, (rows, columns), ((top, bottom), (left, right)), 'same' or 'valid'."""
+    return _field(_padding, default)
+
+
+def _padding(where: str, name: str, value: Any) -> Any:
+    if isinstance(value, str):
+        return _word(where, name, value)
+    if isinstance(value, (tuple, list)) and len(value) == 2 and all(isinstance(one, (tuple, list)) for one in value):
+        (top, bottom), (left, right) = (_before_after(where, name, one) for one in value)
+        return several(where, name, (top, left), 0) if (top, left) == (bottom, right) else ((top, bottom), (left, right))
+    return several(where, name, value, 0)
+
+
+def padding1d_field(default: Any = 0) -> Any:
+    """Padding of a sequence: an integer, (before, after), 'same' or 'valid'."""
+    return _field(_padding1d, default)
+
+
+def _padding1d(where: str, name: str, value: Any) -> Any:
+    if isinstance(value, str):
+        return _word(where, name, value)
+    if isinstance(value, (tuple, list)):
+        before, after = _before_after(where, name, value)
+        return before if before == after else (before, after)
+    return whole(where, name, value, 0)
+
+
+def _before_after(where: str, name: str, value: Any) -> tuple[int, int]:
+    if len(value) != 2:
+        raise ValueError(f"{where}: {name} must be one integer or two (before, after), got {value!r}")
+    return whole(where, name, value[0], 0), whole(where, name, value[1], 0)
+
+
+def _word(where: str, name: str, value: str) -> str | int:
+    if value not in ("same", "valid"):
+        raise ValueError(f"{where}: {name} must be integers, 'same' or 'valid', got {value!r}")
+    return value if value == "same" else 0
+
+
+def finite(where: str, name: str, value: Any) -> float:
+    """`value` as a finite Python float."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{where}: {name} must be a number, got {value!r} of type {type(value).__name__}")
+    if not math.isfinite(value):
+        raise ValueError(f"{where}: {name} must be finite, got {value!r}")
+    return float(value)
+
+
+def number(default: Any = dataclasses.MISSING, *, above: float = -math.inf, at_least: float = -math.inf, below: float = math.inf) -> Any:
+    """A field that is a finite number within the bounds."""
+    def check(where: str, name: str, value: Any) -> float:
+        settled = finite(where, name, value)
+        for holds, said in ((settled > above, f"above {above:g}"), (settled >= at_least, f"at least {at_least:g}"),
+                            (settled < below, f"below {below:g}")):
+            if not holds:
+                raise ValueError(f"{where}: {name} must be {said}, got {value!r}")
+        return settled
+    return _field(check, default)
+
+
+def flag(default: bool) -> Any:
+    """A field that is True or False."""
+    def check(where: str, name: str, value: Any) -> bool:
+        if not isinstance(value, (bool, np.bool_)):
+            raise TypeError(f"{where}: {name} must be True or False, got {value!r}")
+        return bool(value)
+    return _field(check, default)
+
+
+def choice(default: Any, check: Check) -> Any:
+    """A field with a check of its own."""
+    return _field(check, default)
+
+
+def input_shape(where: str, shape: Any) -> tuple[int, ...]:
+    """`shape` as one to three lengths of at least 1: (height, width, channels), (length, channels) or (features,)."""
+    if not isinstance(shape, (tuple, list)) or not 1 <= len(shape) <= 3:
+        cure = f". Leave the batch axis out: {tuple(shape[1:])}" if isinstance(shape, (tuple, list)) and len(shape) == 4 else ""
+        raise ValueError(f"{where} must be (height, width, channels), (length, channels) or (features,), got {shape!r}{cure}")
+    return tuple(whole(where, "a length", n) for n in shape)

@@ -1,0 +1,25 @@
+"""The layers: one file per idea, the same stems as in ops/. Importing them registers them by name, for JSON."""
+from .activation import ELU, GELU, LeakyReLU, LogSoftmax, ReLU, Sigmoid, SiLU, Softmax, Softplus, Tanh
+from .conv import Conv, Conv1d
+from .dense import Dense
+from .dropout import Dropout
+from .norm import LRN, BatchNorm, GroupNorm, LayerNorm
+from .pool import (
+    AdaptiveAvgPool,
+    AdaptiveMaxPool,
+    AvgPool,
+    ChannelMaxPool,
+    DistancePool,
+    GlobalAvgPool,
+    GlobalMaxPool,
+    LpPool,
+    MaxPool,
+    SumPool,
+)
+from .shape import Flatten, Identity, Reshape
+from .transpose import ConvTranspose, ConvTranspose1d
+
+__all__ = ["ELU", "GELU", "LRN", "AdaptiveAvgPool", "AdaptiveMaxPool", "AvgPool", "BatchNorm", "ChannelMaxPool", "Conv", "Conv1d",
+           "ConvTranspose", "ConvTranspose1d", "Dense", "DistancePool", "Dropout", "Flatten", "GlobalAvgPool", "GlobalMaxPool", "GroupNorm",
+           "Identity", "LayerNorm", "LeakyReLU", "LogSoftmax", "LpPool", "MaxPool", "ReLU", "Reshape", "SiLU", "Sigmoid", "Softmax", "Softplus",
+           "SumPool", "Tanh"]
