@@ -22,7 +22,7 @@ def reduce(x, y, op, axes):
 
 
 def _long(x, axes):
-    """Whether NumPy would add more than one block of values in a row, as it does but along a last, contiguous axis (there it adds in pairs)."""
+    """Whether NumPy would add more than one block of values in a row; along a last, contiguous axis it adds in pairs instead."""
     last = x.ndim - 1
     pairs = last in axes and x.strides[last] == x.itemsize
     return math.prod(x.shape[i] for i in axes if not (pairs and i == last)) > BLOCK

@@ -1,4 +1,27 @@
 """The ops: one file per idea, each a forward pass and its derivative rules. Importing them attaches Tensor's operators."""
-from . import activation, einsum, elementwise, gather, join, matmul, operators, power, reduce, shape, softmax, spread
+from . import (
+    activation,
+    adaptive,
+    conv,
+    dropout,
+    einsum,
+    elementwise,
+    gather,
+    im2col,
+    join,
+    loss,
+    matmul,
+    norm,
+    operators,
+    pool,
+    power,
+    random,
+    reduce,
+    shape,
+    softmax,
+    spread,
+    windows,
+)
 
-__all__ = ["activation", "einsum", "elementwise", "gather", "join", "matmul", "operators", "power", "reduce", "shape", "softmax", "spread"]
+__all__ = ["activation", "adaptive", "conv", "dropout", "einsum", "elementwise", "gather", "im2col", "join", "loss", "matmul",
+           "norm", "operators", "pool", "power", "random", "reduce", "shape", "softmax", "spread", "windows"]

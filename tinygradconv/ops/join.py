@@ -107,7 +107,8 @@ def _widths(pad_width: Any, ndim: int) -> list[tuple[int, int]]:
     try:
         widths = np.broadcast_to(np.asarray(pad_width), (ndim, 2))
     except ValueError:
-        raise ValueError(f"pad: pad_width must be an integer, (before, after), or {ndim} such pairs, one per axis; got {pad_width!r}") from None
+        raise ValueError(f"pad: pad_width must be an integer, (before, after), or {ndim} such pairs, one per axis; "
+                         f"got {pad_width!r}") from None
     return [tuple(integer("pad_width", n, at_least=0, where="pad") for n in one) for one in widths.tolist()]
 
 

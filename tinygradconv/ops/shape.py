@@ -60,9 +60,14 @@ def _sum_to(be: Any, x: Any, *, shape: tuple[int, ...]) -> Any:
     return y.reshape(shape)
 
 
+def _as_array(index: tuple[Any, ...]) -> tuple[Any, ...]:
+    """`index` with an ellipsis in it: without one NumPy gives a single value as a number, not as an array with no axes."""
+    return index if Ellipsis in index else (*index, ...)
+
+
 @primitive(view=True)
 def _slice(be: Any, x: Any, *, index: tuple[Any, ...]) -> Any:
-    return x[(*index, ...)] if Ellipsis not in index else x[index]       # with "..." a single value stays an array
+    return x[_as_array(index)]
 
 
 @primitive
@@ -70,7 +75,7 @@ def _place(be: Any, x: Any, *, index: tuple[Any, ...], shape: tuple[int, ...], f
     """`fill` everywhere in `shape`, and x at `index`: with fill 0 the adjoint of a slice."""
     y = be.empty(shape, x.dtype)
     be.run("copy", be.asarray(np.asarray(fill, x.dtype)), y)
-    be.run("copy", x, y[index])
+    be.run("copy", x, y[_as_array(index)])
     return y
 
 
