@@ -1,0 +1,37 @@
+"""Dropout: y = x / (1 − rate) where a random bit says keep, 0 elsewhere.
+
+The bits are a function of a key and a step (random.py), so nothing is kept for the backward pass: the gradient is dropout
+of the cotangent with the same key and step. Source: Srivastava et al. 2014; scaled in training, so that inference does nothing.
+"""
+from __future__ import annotations
+
+from typing import Any
+
+from tinygradconv.autodiff import primitive
+from tinygradconv.ops.random import word64
+from tinygradconv.ops.windows import floating_tensors
+from tinygradconv.tensor import Tensor
+
+
+@primitive
+def _dropout(be: Any, x: Any, *, rate: float, key: int, step: int) -> Any:
+    y = be.empty(x.shape, x.dtype)
+    be.run("dropout", x.reshape(-1), y.reshape(-1), rate, key, step)
+    return y
+
+
+_dropout.vjp(x=lambda g, rate, key, step: _dropout(g, rate=rate, key=key, step=step))
+_dropout.name = "dropout"
+
+
+def dropout(x: Any, rate: float, *, key: int, step: int) -> Tensor:
+    """y[e] = x[e] / (1 − rate) with probability 1 − rate, else 0: e is dropped where random_bits(key, step)[e] < rate · 2³².
+
+    The same key and step drop the same values, on every device: give each layer a key of its own (key_of) and count steps.
+    `rate` 0 returns x; ValueError unless 0 ≤ rate < 1. Integers give float32.
+    """
+    (x,) = floating_tensors("dropout", ("x",), (x,))
+    if isinstance(rate, bool) or not 0 <= rate < 1:
+        raise ValueError(f"dropout: rate must be at least 0 and less than 1, the share that is dropped, got {rate!r}")
+    key, step = word64("dropout", "key", key), word64("dropout", "step", step)
+    return x if rate == 0 else _dropout(x, rate=float(rate), key=key, step=step)

@@ -1,0 +1,174 @@
+"""Losses: how far a prediction is from its target, as one number to go down.
+
+    cross_entropy    −log softmax(logits)[target]
+    mse, l1, huber   (p − t)²,  |p − t|,  between the two
+    binary_cross_entropy_with_logits   −t·log σ(x) − (1 − t)·log(1 − σ(x))
+
+`reduction` is "mean", "sum" or "none". All are compositions of ops with rules, stable for logits of any size.
+"""
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tinygradconv.ops.activation import softplus
+from tinygradconv.ops.elementwise import abs, less_equal, square, where
+from tinygradconv.ops.gather import gather_flat
+from tinygradconv.ops.reduce import mean, sum
+from tinygradconv.ops.softmax import log_softmax
+from tinygradconv.ops.windows import floating_tensors
+from tinygradconv.promotion import as_tensors
+from tinygradconv.tensor import Tensor
+
+REDUCTIONS = ("mean", "sum", "none")
+
+
+def _check_reduction(name: str, reduction: str) -> None:
+    if reduction not in REDUCTIONS:
+        raise ValueError(f"{name}: reduction must be 'mean', 'sum' or 'none', got {reduction!r}")
+
+
+def _reduced(values: Tensor, reduction: str) -> Tensor:
+    return values if reduction == "none" else sum(values) if reduction == "sum" else mean(values)
+
+
+def cross_entropy(logits: Any, targets: Any, *, weights: Any = None, label_smoothing: float = 0.0, ignore_index: int | None = None,
+                  reduction: str = "mean") -> Tensor:
+    """−Σ_c q[c] · w[c] · log softmax(logits)[c], where q is 1 at the target class, or the given probabilities, smoothed.
+
+    logits (…, C). targets: class indices, integers of shape (…), or probabilities, floating, of the shape of logits. `weights`
+    (C,) are constants. `label_smoothing` ε replaces q by (1 − ε)·q + ε/C. `ignore_index` marks examples that count for nothing.
+    The mean divides by the sum of the weights of the target classes (by the number of examples for probabilities), as PyTorch
+    does; the mean of nothing is NaN.
+    TypeError or ValueError for targets of another kind or shape, classes out of range, or NaN.
+    """
+    name = "cross_entropy"
+    _check_reduction(name, reduction)
+    (logits,) = floating_tensors(name, ("logits",), (logits,))
+    (targets,) = as_tensors(name, ("targets",), (targets,))
+    if logits.ndim < 1 or logits.shape[-1] < 1:
+        raise ValueError(f"{name}: logits must have at least one class on the last axis, got shape {logits.shape}")
+    if not 0 <= label_smoothing <= 1:
+        raise ValueError(f"{name}: label_smoothing must be between 0 and 1, got {label_smoothing!r}")
+    _check_targets(name, logits, targets, ignore_index)
+    chosen = None if weights is None else _class_weights(name, weights, logits)
+    if targets.dtype.kind == "f":
+        return _of_probabilities(logits, targets.astype(logits.dtype), chosen, label_smoothing, reduction)
+    return _of_indices(logits, targets, chosen, label_smoothing, ignore_index, reduction)
+
+
+def _of_probabilities(logits: Tensor, q: Tensor, weights: np.ndarray | None, smoothing: float, reduction: str) -> Tensor:
+    if smoothing:
+        q = q * (1 - smoothing) + smoothing / logits.shape[-1]
+    terms = q * log_softmax(logits)
+    terms = where(q != 0, terms, 0)                           # 0 · log 0 is 0: an impossible class that is not asked for
+    return _reduced(-sum(terms if weights is None else terms * weights, -1), reduction)
+
+
+def _of_indices(logits: Tensor, targets: Tensor, weights: np.ndarray | None, smoothing: float, ignore: int | None,
+                reduction: str) -> Tensor:
+    log_p, C = log_softmax(logits), logits.shape[-1]
+    labels = targets.data if targets.device == "abstract" else targets.numpy().astype(np.int64)
+    counted = None if ignore is None else labels != ignore
+    labels = labels if counted is None else np.where(counted, labels, 0)
+    share = None if weights is None else weights[labels]      # what each example weighs
+    if counted is not None:
+        share = counted.astype(logits.dtype) if share is None else share * counted
+    losses = -gather_flat(log_p, labels + (np.arange(labels.size, dtype=np.int64) * C).reshape(labels.shape))
+    losses = losses if weights is None else losses * weights[labels]
+    if smoothing:
+        everything = log_p if weights is None else log_p * weights
+        losses = losses * (1 - smoothing) - sum(everything, -1) * (smoothing / C)
+    losses = losses if counted is None else where(counted, losses, 0)
+    if reduction == "mean" and share is not None:
+        return sum(losses) / share.sum(dtype=np.float64).astype(logits.dtype)
+    return _reduced(losses, reduction)
+
+
+def _class_weights(name: str, weights: Any, logits: Tensor) -> np.ndarray:
+    if isinstance(weights, Tensor) and weights.requires_grad:
+        raise TypeError(f"{name}: weights are constants, but this tensor requires a gradient. Use weights.detach()")
+    array = np.asarray(weights, logits.dtype)
+    if array.shape != logits.shape[-1:]:
+        raise ValueError(f"{name}: weights must have shape ({logits.shape[-1]},), one per class, got {array.shape}")
+    return array
+
+
+def _check_targets(name: str, logits: Tensor, targets: Tensor, ignore: int | None) -> None:
+    """Targets of the right kind, shape and range; the message says which target is wrong."""
+    C, kind = logits.shape[-1], targets.dtype.kind
+    if kind == "f":
+        if targets.shape != logits.shape:
+            raise ValueError(f"{name}: floating targets are probabilities and must have the shape {logits.shape} of logits, "
+                             f"got {targets.shape}"
+                             + (". Class indices are integers: use targets.astype('int64')" if targets.shape == logits.shape[:-1] else ""))
+        if ignore is not None:
+            raise ValueError(f"{name}: ignore_index (={ignore}) is for class indices; these targets are probabilities. "
+                             "Make their rows zero instead")
+    elif kind == "b":
+        raise TypeError(f"{name}: targets must be integers (class indices) or floating (probabilities), got bool. "
+                        "Use targets.astype('float32')")
+    elif targets.shape != logits.shape[:-1]:
+        raise ValueError(f"{name}: integer targets are class indices and must have shape {logits.shape[:-1]} for logits "
+                         f"{logits.shape}, got {targets.shape}"
+                         + (". For one-hot targets use targets.astype('float32')" if targets.shape == logits.shape else ""))
+    if targets.device == "abstract":
+        return
+    values = targets.numpy()
+    bad = ~((values >= 0) & (values <= 1)) if kind == "f" else (values < 0) | (values >= C)
+    if ignore is not None:
+        bad &= values != ignore
+    if bad.any():
+        at = tuple(int(i) for i in np.argwhere(bad)[0])
+        said = "probabilities between 0 and 1" if kind == "f" else f"classes 0 … {C - 1}"
+        raise ValueError(f"{name}: targets must be {said}, got {values[at].item()} at index {at}"
+                         + (f". To leave such examples out use ignore_index={values[at].item()}" if kind != "f" else ""))
+
+
+def _pair(name: str, first: str, a: Any, b: Any, reduction: str) -> list[Tensor]:
+    """Prediction and target in one floating dtype; they must have one shape, as broadcasting (N, 1) against (N,) is a classic mistake."""
+    _check_reduction(name, reduction)
+    a, b = floating_tensors(name, (first, "targets"), (a, b))
+    if a.shape != b.shape:
+        raise ValueError(f"{name}: {first} and targets must have one shape, got {a.shape} and {b.shape}. "
+                         "Reshape one of them, or use broadcast_to")
+    return [a, b]
+
+
+def mse(predictions: Any, targets: Any, *, reduction: str = "mean") -> Tensor:
+    """(p − t)², the squared error, averaged over all values (or summed, or each). ValueError where the shapes differ."""
+    p, t = _pair("mse", "predictions", predictions, targets, reduction)
+    return _reduced(square(p - t), reduction)
+
+
+def l1(predictions: Any, targets: Any, *, reduction: str = "mean") -> Tensor:
+    """|p − t|, averaged over all values (or summed, or each); the gradient where p = t is 0."""
+    p, t = _pair("l1", "predictions", predictions, targets, reduction)
+    return _reduced(abs(p - t), reduction)
+
+
+def huber(predictions: Any, targets: Any, *, delta: float = 1.0, reduction: str = "mean") -> Tensor:
+    """½(p − t)² where |p − t| ≤ delta, delta·(|p − t| − ½·delta) beyond: squares near, lines far away. Source: Huber 1964."""
+    p, t = _pair("huber", "predictions", predictions, targets, reduction)
+    if not 0 < delta < np.inf:
+        raise ValueError(f"huber: delta must be positive and finite, got {delta!r}")
+    far = abs(p - t)
+    return _reduced(where(less_equal(far, delta), square(p - t) * 0.5, (far - 0.5 * delta) * delta), reduction)
+
+
+def binary_cross_entropy_with_logits(logits: Any, targets: Any, *, weights: Any = None, reduction: str = "mean") -> Tensor:
+    """−t·log σ(x) − (1 − t)·log(1 − σ(x)) = t·softplus(−x) + (1 − t)·softplus(x): no sum of large numbers that cancel, no overflow.
+
+    logits and targets of one shape, targets between 0 and 1; `weights` multiply the losses and broadcast to their shape.
+    The mean divides by the number of values.
+    """
+    x, t = _pair("binary_cross_entropy_with_logits", "logits", logits, targets, reduction)
+    losses = t * softplus(-x) + (1 - t) * softplus(x)
+    if weights is not None:
+        weighted = losses * weights
+        if weighted.shape != losses.shape:
+            raise ValueError(f"binary_cross_entropy_with_logits: weights must broadcast to the shape {losses.shape} of logits, "
+                             f"got {np.shape(weights)}")
+        losses = weighted.astype(losses.dtype)
+    return _reduced(losses, reduction)

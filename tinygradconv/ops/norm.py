@@ -1,0 +1,197 @@
+"""Normalisation: values minus a mean, divided by a standard deviation. They differ in what the mean is over.
+
+    batch_norm   each channel, over the batch and all places       (Ioffe and Szegedy 2015)
+    layer_norm   each example, over its channels                   (Ba, Kiros and Hinton 2016)
+    group_norm   each example and group of channels, over all places   (Wu and He 2018)
+    local_response_norm   each value by the neighbouring channels' squares, no mean   (Krizhevsky et al. 2012)
+
+Variances are biased (divided by the number of values, not one less). The backward kernels are fused; where the backward
+pass is itself recorded, the same cotangents are composed of small ops from the inputs, so that nobody treats a mean as a constant.
+"""
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from tinygradconv.autodiff import primitive, recording
+from tinygradconv.geometry import integer
+from tinygradconv.ops.elementwise import sqrt, square
+from tinygradconv.ops.pool import sum_pool2d
+from tinygradconv.ops.shape import as_axes
+from tinygradconv.ops.windows import floating_tensors
+from tinygradconv.tensor import Tensor
+
+
+@primitive(byproducts=("mean", "variance"))
+def _batch_norm(be: Any, x: Any, scale: Any, shift: Any, *, epsilon: float) -> Any:
+    """(y, mean, variance) of x (…, C), seen as (M, C)."""
+    C = x.shape[-1]
+    y, mean, variance = be.empty(x.shape, x.dtype), be.empty((C,), x.dtype), be.empty((C,), x.dtype)
+    be.run("batch_norm_forward", x.reshape((-1, C)), scale, shift, y.reshape((-1, C)), mean, variance, epsilon)
+    return y, mean, variance
+
+
+@primitive(differentiable=False, byproducts=("dscale", "dshift"))
+def _batch_norm_backward(be: Any, g: Any, x: Any, scale: Any, mean: Any, variance: Any, *, epsilon: float) -> Any:
+    C = x.shape[-1]
+    dx, dscale, dshift = be.empty(x.shape, x.dtype), be.empty((C,), x.dtype), be.empty((C,), x.dtype)
+    rows = (-1, C)
+    be.run("batch_norm_backward", g.reshape(rows), x.reshape(rows), scale, mean, variance, dx.reshape(rows), dscale, dshift, epsilon)
+    return dx, dscale, dshift
+
+
+def _batch_norm_rule(g: Tensor, x: Tensor, scale: Tensor, mean: Tensor, variance: Tensor, epsilon: float) -> dict[str, Tensor]:
+    """dx = scale · inv · (g − Σg / M − x̂ · Σ(g·x̂) / M),  dscale = Σ g·x̂,  dshift = Σ g."""
+    if not recording():
+        dx, dscale, dshift = _batch_norm_backward.with_byproducts(g, x, scale, mean, variance, epsilon=epsilon)
+        return {"x": dx, "scale": dscale, "shift": dshift}
+    axes = tuple(range(x.ndim - 1))
+    inverse, normal = _normalised(x, axes, epsilon)
+    M = x.size // x.shape[-1]
+    dshift, dscale = g.sum(axes), (g * normal).sum(axes)
+    return {"x": scale * inverse * (g - dshift / M - normal * (dscale / M)), "scale": dscale, "shift": dshift}
+
+
+_batch_norm.joint_vjp(_batch_norm_rule)
+_batch_norm.name = "batch_norm"
+
+
+@primitive(byproducts=("mean", "variance"))
+def _group_norm(be: Any, x: Any, *, epsilon: float) -> Any:
+    """(y, mean, variance) of x (N, L, G, D): normalised over L and D."""
+    N, _, G, _ = x.shape
+    y, mean, variance = be.empty(x.shape, x.dtype), be.empty((N, G), x.dtype), be.empty((N, G), x.dtype)
+    be.run("group_norm_forward", x, y, mean, variance, epsilon)
+    return y, mean, variance
+
+
+@primitive(differentiable=False)
+def _group_norm_backward(be: Any, g: Any, x: Any, mean: Any, variance: Any, *, epsilon: float) -> Any:
+    dx = be.empty(x.shape, x.dtype)
+    be.run("group_norm_backward", g, x, mean, variance, dx, epsilon)
+    return dx
+
+
+def _group_norm_rule(g: Tensor, x: Tensor, mean: Tensor, variance: Tensor, epsilon: float) -> Tensor:
+    """dx = inv · (g − Σg / m − x̂ · Σ(g·x̂) / m)."""
+    if not recording():
+        return _group_norm_backward(g, x, mean, variance, epsilon=epsilon)
+    inverse, normal = _normalised(x, (1, 3), epsilon)
+    return inverse * (g - g.mean((1, 3), keepdims=True) - normal * (g * normal).mean((1, 3), keepdims=True))
+
+
+_group_norm.vjp(x=_group_norm_rule)
+_group_norm.name = "group_norm"
+
+
+def _normalised(x: Tensor, axes: tuple[int, ...], epsilon: float) -> tuple[Tensor, Tensor]:
+    """(1 / √(variance + epsilon), x̂ = (x − mean) times that), of small ops."""
+    centred = x - x.mean(axes, keepdims=True)
+    inverse = 1 / sqrt(square(centred).mean(axes, keepdims=True) + epsilon)
+    return inverse, centred * inverse
+
+
+def _per_channel(name: str, x: Tensor, **parameters: Tensor) -> None:
+    """ValueError unless x has a last axis, and each parameter is one value per channel of it."""
+    if x.ndim < 2 or 0 in x.shape[1:]:
+        raise ValueError(f"{name}: x must have at least two axes (N, …, C), none after the first of length 0, got shape {x.shape}")
+    for said, parameter in parameters.items():
+        if parameter.shape != (x.shape[-1],):
+            raise ValueError(f"{name}: {said} must have shape ({x.shape[-1]},), one value per channel on the last axis of x "
+                             f"{x.shape}, got {parameter.shape}")
+
+
+def _positive(name: str, epsilon: float) -> float:
+    if not epsilon >= 0:
+        raise ValueError(f"{name}: epsilon must be at least 0, got {epsilon!r}")
+    return float(epsilon)
+
+
+def batch_norm(x: Any, scale: Any, shift: Any, *, epsilon: float = 1e-5) -> tuple[Tensor, Tensor, Tensor]:
+    """(y, mean, variance): y = scale · (x − mean) / √(variance + epsilon) + shift, each channel's statistics taken over this batch.
+
+    x (N, …, C); scale, shift, mean, variance (C,). The variance is biased, and both statistics are constants to the derivative
+    of whoever uses them; running averages are the caller's. One value per channel has no spread: y is then shift. ValueError
+    for an empty batch or wrong shapes.
+    """
+    x, scale, shift = floating_tensors("batch_norm", ("x", "scale", "shift"), (x, scale, shift))
+    _per_channel("batch_norm", x, scale=scale, shift=shift)
+    if x.shape[0] == 0:
+        raise ValueError(f"batch_norm: an empty batch has no mean; x has shape {x.shape}. Use batch_norm_inference, or skip the batch")
+    return _batch_norm.with_byproducts(x, scale, shift, epsilon=_positive("batch_norm", epsilon))
+
+
+def batch_norm_inference(x: Any, scale: Any, shift: Any, mean: Any, variance: Any, *, epsilon: float = 1e-5) -> Tensor:
+    """y = scale · (x − mean) / √(variance + epsilon) + shift with statistics that are given: x · a + b, two passes over x.
+
+    x (N, …, C); the others (C,). Differentiable in all of them.
+    """
+    names = ("x", "scale", "shift", "mean", "variance")
+    x, scale, shift, mean, variance = floating_tensors("batch_norm_inference", names, (x, scale, shift, mean, variance))
+    _per_channel("batch_norm_inference", x, scale=scale, shift=shift, mean=mean, variance=variance)
+    a = scale / sqrt(variance + _positive("batch_norm_inference", epsilon))
+    return x * a + (shift - mean * a)
+
+
+def _affine(name: str, y: Tensor, scale: Tensor | None, shift: Tensor | None, shape: tuple[int, ...]) -> Tensor:
+    """y · scale + shift, either of which may be None, with parameters of exactly `shape`."""
+    for said, parameter in (("scale", scale), ("shift", shift)):
+        if parameter is not None and parameter.shape != shape:
+            raise ValueError(f"{name}: {said} must have shape {shape}, as the normalised axes of x {y.shape}, got {parameter.shape}")
+    y = y if scale is None else y * scale
+    return y if shift is None else y + shift
+
+
+def _operands(name: str, x: Any, scale: Any, shift: Any) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    given = {said: value for said, value in (("x", x), ("scale", scale), ("shift", shift)) if value is not None or said == "x"}
+    tensors = dict(zip(given, floating_tensors(name, tuple(given), tuple(given.values()))))
+    return tensors["x"], tensors.get("scale"), tensors.get("shift")
+
+
+def layer_norm(x: Any, scale: Any = None, shift: Any = None, *, axis: int | tuple[int, ...] = -1, epsilon: float = 1e-5) -> Tensor:
+    """y = scale · (x − mean) / √(variance + epsilon) + shift, mean and variance taken over `axis` of each example.
+
+    scale and shift are shaped like the axes `axis` of x, in the order given, or None. ValueError where there is nothing to take a mean of.
+    """
+    x, scale, shift = _operands("layer_norm", x, scale, shift)
+    axes = as_axes("layer_norm", axis, x.ndim)
+    shape = tuple(x.shape[i] for i in axes)
+    if 0 in shape or not axes:
+        raise ValueError(f"layer_norm: there is no mean of no values; x has shape {x.shape}, axis {axis}")
+    order = (*(i for i in range(x.ndim) if i not in axes), *axes)
+    moved = x.permute_dims(order)
+    rows = math.prod(moved.shape[:x.ndim - len(axes)])
+    y = _group_norm(moved.reshape((rows, 1, 1, math.prod(shape))), epsilon=_positive("layer_norm", epsilon)).reshape(moved.shape)
+    y = _affine("layer_norm", y, scale, shift, shape)
+    return y.permute_dims(tuple(sorted(range(x.ndim), key=order.__getitem__)))
+
+
+def group_norm(x: Any, groups: int, scale: Any = None, shift: Any = None, *, epsilon: float = 1e-5) -> Tensor:
+    """y = scale · (x − mean) / √(variance + epsilon) + shift, mean and variance over all places and one group of channels.
+
+    x (N, …, C); scale, shift (C,) or None; `groups` must divide C. With groups = C this is instance normalisation.
+    """
+    x, scale, shift = _operands("group_norm", x, scale, shift)
+    _per_channel("group_norm", x)
+    C, groups = x.shape[-1], integer("groups", groups, at_least=1, where="group_norm")
+    if C % groups:
+        raise ValueError(f"group_norm: groups (={groups}) must divide the channels on the last axis of x (={C})")
+    seen = x.reshape((x.shape[0], math.prod(x.shape[1:-1]), groups, C // groups))
+    y = _group_norm(seen, epsilon=_positive("group_norm", epsilon)).reshape(x.shape)
+    return _affine("group_norm", y, scale, shift, (C,))
+
+
+def local_response_norm(x: Any, size: int = 5, *, alpha: float = 1e-4, beta: float = 0.75, k: float = 2.0) -> Tensor:
+    """y[…, c] = x[…, c] / (k + alpha/size · Σ x[…, j]²)^beta, the sum over the channels j = c − ⌊size/2⌋ … c + ⌊(size − 1)/2⌋ that exist.
+
+    x (…, C). As in PyTorch, alpha is divided by `size`; AlexNet's paper (section 3.3: k = 2, n = 5, α = 10⁻⁴, β = 0.75) does not
+    divide, so its formula is local_response_norm(x, 5, alpha=5e-4). Source: Krizhevsky, Sutskever and Hinton 2012.
+    """
+    name = "local_response_norm"
+    (x,) = floating_tensors(name, ("x",), (x,))
+    size = integer("size", size, at_least=1, where=name)
+    if x.ndim < 1 or x.shape[-1] < 1:
+        raise ValueError(f"{name}: x must have channels on its last axis, got shape {x.shape}")
+    squares = square(x).reshape((math.prod(x.shape[:-1]), 1, x.shape[-1], 1))       # channels as the columns of an image of one row
+    total = sum_pool2d(squares, (1, size), stride=1, padding=((0, 0), (size // 2, (size - 1) // 2)))
+    return x / (total.reshape(x.shape) * (alpha / size) + k) ** beta

@@ -1,0 +1,65 @@
+"""What the ops with sliding windows share: floating operands of one dtype, and one axis treated as an image of one row."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from tinygradconv.geometry import WindowGeometry, integer
+from tinygradconv.promotion import as_tensors, result_dtype
+from tinygradconv.tensor import DEFAULT_DTYPE, Tensor
+
+
+def floating_tensors(where: str, names: Sequence[str], values: Sequence[Any]) -> list[Tensor]:
+    """The operands as tensors of one floating dtype: the widest among them, and float32 where all are integers."""
+    tensors = as_tensors(where, names, values)
+    dtype = result_dtype([tensor.dtype for tensor in tensors])
+    dtype = dtype if dtype.kind == "f" else DEFAULT_DTYPE
+    return [tensor if tensor.dtype == dtype else tensor.astype(dtype) for tensor in tensors]
+
+
+def frozen(value: Any) -> Any:
+    """Lists as tuples, at any depth, so that the arguments of a window can be the key of a cache."""
+    if isinstance(value, (list, tuple)):
+        return tuple(frozen(one) for one in value)
+    return int(value) if isinstance(value, np.integer) else value
+
+
+@lru_cache(maxsize=512, typed=True)
+def _window_geometry(where: str, x_shape: tuple[int, ...], kernel_size: Any, stride: Any, padding: Any, dilation: Any,
+                     ceil_mode: bool) -> WindowGeometry:
+    return WindowGeometry.of(where, x_shape, kernel_size, stride=stride, padding=padding, dilation=dilation, ceil_mode=ceil_mode)
+
+
+def window_geometry(where: str, x_shape: tuple[int, ...], kernel_size: Any, *, stride: Any, padding: Any, dilation: Any = 1,
+                    ceil_mode: bool = False) -> WindowGeometry:
+    """WindowGeometry.of, remembered: a training step asks for the same few geometries again and again."""
+    return _window_geometry(where, tuple(x_shape), frozen(kernel_size), frozen(stride), frozen(padding), frozen(dilation), bool(ceil_mode))
+
+
+def row_image(where: str, x: Tensor) -> Tensor:
+    """A batch of sequences (N, L, C) as images of one row, (N, 1, L, C)."""
+    if x.ndim != 3:
+        raise ValueError(f"{where}: x must have three axes (N, L, C), got shape {x.shape}"
+                         + (". Add the batch axis: x[None]" if x.ndim == 2 else ""))
+    return x.reshape((x.shape[0], 1, x.shape[1], x.shape[2]))
+
+
+def row_pair(where: str, name: str, value: Any, *, at_least: int, rows: int) -> tuple[int, int]:
+    """One integer for the one axis, as (rows, columns)."""
+    return rows, integer(name, value, at_least=at_least, where=where)
+
+
+def row_padding(where: str, padding: Any) -> Any:
+    """Padding of the one axis as ((0, 0), (before, after)): one integer, a pair (before, after), 'same' or 'valid'."""
+    if isinstance(padding, str):
+        return padding
+    if isinstance(padding, (tuple, list)):
+        if len(padding) != 2:
+            raise ValueError(f"{where}: padding must be one integer or two (before, after), got {padding!r}")
+        before, after = padding
+    else:
+        before = after = padding
+    return (0, 0), tuple(integer("padding", one, at_least=0, where=where) for one in (before, after))
