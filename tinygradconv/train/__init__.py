@@ -1,0 +1,1 @@
+"""Training: optimisers, schedules, recipes, the loop, and snapshots that lose nothing."""
