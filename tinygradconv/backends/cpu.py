@@ -6,12 +6,15 @@ NumPy definition; so does every kernel under TGC_BACKEND=reference.
 from __future__ import annotations
 
 import importlib
+import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import numpy as np
 
+from tinygradconv._compiled import memory
 from tinygradconv.kernels import KERNELS
 from tinygradconv.settings import get as setting
 
@@ -40,23 +43,30 @@ def _compiled(folder: str) -> Any:
                           f"From the repository's root run: pip install .") from None
 
 
+@dataclass(frozen=True)
+class _Call:
+    """How one kernel is called on arrays of one dtype; module is None for a NumPy definition."""
+
+    function: Callable[..., None]
+    module: Any
+    workspace: Callable[..., int] | None          # how many bytes of scratch, where the kernel wants any
+    workspace_at: int
+    inputs: tuple[int, ...]                       # the arguments that may have to be made contiguous
+
+
 @cache
-def _function(name: str, dtype: np.dtype) -> tuple[Callable[..., None], Callable[..., int] | None, Any]:
-    """(kernel, its workspace function, its module) for arrays of `dtype`; module None marks the NumPy definition."""
+def _call(name: str, dtype: np.dtype, reference: bool) -> _Call:
     row = KERNELS[name]
-    has_workspace = "workspace" in row.arguments
-    if row.cpu:
-        module = _compiled(row.folder)
-        function = getattr(module, name)
-        if not hasattr(function, "__signatures__"):
-            return function, getattr(module, name + "_workspace") if has_workspace else None, module
-        if dtype in SPECIALISATION:
-            return function[SPECIALISATION[dtype]], getattr(module, name + "_workspace") if has_workspace else None, module
-    return _reference(name)
-
-
-def _reference(name: str) -> tuple[Callable[..., None], Callable[..., int] | None, None]:
-    return reference_kernel(name), reference_workspace(name) if "workspace" in KERNELS[name].arguments else None, None
+    module = None if reference or not row.cpu else _compiled(row.folder)
+    function = reference_kernel(name) if module is None else getattr(module, name)
+    if hasattr(function, "__signatures__"):       # Cython's dispatch on the argument types costs microseconds; it is done here, once
+        if dtype not in SPECIALISATION:
+            return _call(name, dtype, True)
+        function = function[SPECIALISATION[dtype]]
+    at = row.arguments.index("workspace") if "workspace" in row.arguments else -1
+    workspace = None if at < 0 else reference_workspace(name) if module is None else getattr(module, name + "_workspace")
+    inputs = () if row.strided else tuple(i for i, argument in enumerate(row.arguments) if argument not in row.fills)
+    return _Call(function, module, workspace, at, inputs)
 
 
 class CPUBackend:
@@ -69,26 +79,26 @@ class CPUBackend:
 
     def empty(self, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
         """An array to be filled: from the pool where it is large, so that a training step meets no fresh pages."""
-        return np.empty(shape, dtype)
+        dtype = np.dtype(dtype)
+        return memory.array(shape, dtype) if math.prod(shape) * dtype.itemsize >= POOLED_FROM else np.empty(shape, dtype)
 
     def run(self, kernel: str, *arguments: Any) -> None:
         """Run one kernel; inputs that are not C-contiguous are copied first unless the kernel takes strided arrays."""
-        row = KERNELS[kernel]
-        if setting("backend") == "reference":
-            function, workspace, module = _reference(kernel)
-        else:
-            function, workspace, module = _function(kernel, arguments[0].dtype)
-        if not row.strided:
-            arguments = [a if not isinstance(a, np.ndarray) or a.flags.c_contiguous else np.ascontiguousarray(a) for a in arguments]
-        if workspace is not None:
-            at = row.arguments.index("workspace")
-            size = workspace(arguments[-1], arguments[0].itemsize)
-            arguments = [*arguments[:at], self.empty((size,), np.uint8), *arguments[at:]]
-        threads = setting("threads")
-        if module is not None and self._threads.get(module) != threads:
-            module.set_threads(threads)
-            self._threads[module] = threads
-        function(*arguments)
+        call = _call(kernel, arguments[0].dtype, setting("backend") == "reference")
+        if call.module is not None and self._threads.get(call.module) != setting("threads"):
+            self._threads[call.module] = setting("threads")
+            call.module.set_threads(setting("threads"))
+        if call.workspace is not None:
+            scratch = memory.array((call.workspace(arguments[-1], arguments[0].itemsize),), np.uint8)
+            arguments = (*arguments[:call.workspace_at], scratch, *arguments[call.workspace_at:])
+        for i in call.inputs:
+            if isinstance(arguments[i], np.ndarray) and not arguments[i].flags.c_contiguous:
+                arguments = (*arguments[:i], np.ascontiguousarray(arguments[i]), *arguments[i + 1:])
+        call.function(*arguments)
+
+    def memory_statistics(self) -> dict[str, int]:
+        """Bytes of pooled arrays (64 KB and more): in use now, cached for reuse, and the most ever in use."""
+        return memory.statistics()
 
     def asarray(self, values: np.ndarray) -> np.ndarray:
         """NumPy arrays are the CPU's arrays."""
