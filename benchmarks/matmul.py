@@ -54,3 +54,7 @@ class BatchedMatmul(Benchmark):
     def time_forward(self, device: str) -> None:
         """a @ b for each pair."""
         tgc.matmul(self.a, self.b)
+
+    def time_einsum(self, device: str) -> None:
+        """The same by index letters."""
+        tgc.einsum("bij,bjk->bik", self.a, self.b)

@@ -6,11 +6,9 @@ import tinygradconv as tgc
 from .common import ACTIVATIONS, DEVICES, ForwardAndGradient, variable
 
 OPS = {
-    "channels_first":  lambda x: tgc.permute_dims(x, (0, 3, 1, 2)) + 0.0,      # + 0: the values are read in their new order
-    "flip":            lambda x: tgc.flip(x, axis=2) + 0.0,
-    "slice":           lambda x: x[:, 1:-1, 1:-1] + 0.0,
-    "concat_channels": lambda x: tgc.concat([x, x], axis=-1),
-    "pad":             lambda x: tgc.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0))),
+    "channels_first": lambda x: tgc.permute_dims(x, (0, 3, 1, 2)) + 0.0,      # + 0: the values are read in their new order
+    "flip":           lambda x: tgc.flip(x, axis=2) + 0.0,
+    "slice":          lambda x: x[:, 1:-1, 1:-1] + 0.0,
 }
 
 
