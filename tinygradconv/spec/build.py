@@ -35,7 +35,7 @@ class Site:
     @property
     def key(self) -> int:
         """The key of this layer's random numbers; `step` is the number of the training call."""
-        return key_of(self._seed, self._step.path)
+        return key_of(self._seed, self._step.stream)
 
     def buffer(self, name: str) -> Tensor:
         """The buffer that the layer calls `name`."""
@@ -75,9 +75,9 @@ def run(network: Network, parameters: Mapping[str, Tensor], buffers: dict[str, T
 class Model:
     """model(x, train=False): a network with weights.
 
-    `parameters` (leaf tensors, by path) are what is learned, `buffers` (constants, by path) what is remembered, and replaced, never changed in place;
-    `spec`, `network`, `input_shape`, `seed` and `dtype` say what was built. `counter` counts training calls; with `seed` and a layer's path it
-    determines every random number. Weights are drawn per path, so a layer more or less does not change the others.
+    `parameters` (leaf tensors, by path) are learned; `buffers` (constants, by path) are remembered, and are replaced, never changed in place.
+    `spec`, `network`, `input_shape`, `seed` and `dtype` say what was built. `counter` counts training calls; with `seed` and a layer's path
+    it determines every random number. Weights are drawn per path, so a layer more or less does not change the others.
     """
 
     def __init__(self, spec: Spec, shape: Shape, *, seed: int = 0, dtype: Any = "float32") -> None:

@@ -63,7 +63,8 @@ class Step:
     """One layer, or one joining of branches, at its place in the order of running.
 
     `inputs` are numbers of earlier steps (INPUT: the network's input); `parameters` and `buffers` map the layer's own names to paths;
-    `owned` are the parameters whose first use this is; `flattened` is as in Flow: the rows of the weights are in that order.
+    `owned` are the parameters whose first use this is; `flattened` is as in Flow: the rows of the weights are in that order; `stream` names
+    its random numbers.
     """
 
     path: str
@@ -78,6 +79,7 @@ class Step:
     macs: int
     flattened: tuple[Shape, ...] | None
     training_only: bool
+    stream: str
 
     @property
     def kind(self) -> str:
@@ -89,7 +91,8 @@ class Network:
     """The steps of a spec for one input shape.
 
     `parameters` and `buffers` by path; `heads` are (path, step, weight) of auxiliary heads; `ends` maps a path to the step whose output
-    leaves it; `output` is the number of the step that makes the output; `drop_after` lists, for each step, the values that nobody needs after it.
+    leaves it; `output` is the number of the step that makes the output; `drop_after` lists, for each step, the values that nobody needs
+    after it.
     """
 
     def __init__(self, spec: Spec, shape: Shape) -> None:
@@ -135,12 +138,12 @@ class Network:
             if self._is_new(where, paths[name], parameter, place):
                 owned[name] = self.parameters[paths[name]] = parameter
         self.buffers.update({paths[name]: buffer for name, buffer in buffers.items()})
-        if spec.random:
-            self._is_new(where, place.label, None, place)
+        again = spec.random and not self._is_new(where, place.label, None, place)
         made = Step(path=place.path if parameters or len(flows) > 1 else place.label, spec=spec, inputs=tuple(flow.step for flow in flows),
                     input_shapes=shapes, shape=shape, seen=_seen(spec, flows), parameters={name: paths[name] for name in parameters},
                     owned=owned, buffers={name: paths[name] for name in buffers}, macs=spec.macs(shapes[0]),
-                    flattened=flows[0].flattened if parameters else None, training_only=place.training_only)
+                    flattened=flows[0].flattened if parameters else None, training_only=place.training_only,
+                    stream=f"{place.label} use {place.share}" if again else place.label)
         self.steps.append(made)
         return Flow(len(self.steps) - 1, shape, made.seen, spec.order(flows))
 
@@ -150,11 +153,11 @@ class Network:
             self._made_in[path] = place.share
             return True
         if not place.share or not self._made_in[path] or self._made_in[path] == place.share:
-            raise ValueError(f"{where}: two layers have the path {path!r}. A keyword that begins with _ leaves no segment: give one of them "
-                             f"a name, or, if they are to have the same parameters, write Share({place.path!r}, …) around both")
+            raise ValueError(f"{where}: two layers have the path {path!r}. A keyword that begins with _ leaves no segment: give one of "
+                             f"them a name, or, if they are to have the same parameters, write Share({place.path!r}, …) around both")
         if parameter is not None and parameter != self.parameters[path]:
-            raise ValueError(f"{where}: {path!r} is shared, but was {self.parameters[path].shape} at its first use and is {parameter.shape} "
-                             f"here. Share needs inputs and layers that agree; give this one another key")
+            raise ValueError(f"{where}: {path!r} is shared, but was {self.parameters[path].shape} at its first use and is "
+                             f"{parameter.shape} here. Share needs inputs and layers that agree; give this one another key")
         return False
 
     @staticmethod
@@ -198,7 +201,7 @@ def infer(spec: Spec, shape: Any) -> Network:
         return Network(spec, checked)
     except ValueError as problem:
         if looks_channels_first(checked):
-            problem.add_note(f"The input {checked} looks channels-first: write {(*checked[1:], checked[0])}")
+            raise ValueError(f"{problem}. The input {checked} looks channels-first: write {(*checked[1:], checked[0])}") from None
         raise
 
 

@@ -21,5 +21,5 @@ from .transpose import ConvTranspose, ConvTranspose1d
 
 __all__ = ["ELU", "GELU", "LRN", "AdaptiveAvgPool", "AdaptiveMaxPool", "AvgPool", "BatchNorm", "ChannelMaxPool", "Conv", "Conv1d",
            "ConvTranspose", "ConvTranspose1d", "Dense", "DistancePool", "Dropout", "Flatten", "GlobalAvgPool", "GlobalMaxPool", "GroupNorm",
-           "Identity", "LayerNorm", "LeakyReLU", "LogSoftmax", "LpPool", "MaxPool", "ReLU", "Reshape", "SiLU", "Sigmoid", "Softmax", "Softplus",
-           "SumPool", "Tanh"]
+           "Identity", "LayerNorm", "LeakyReLU", "LogSoftmax", "LpPool", "MaxPool", "ReLU", "Reshape", "SiLU", "Sigmoid", "Softmax",
+           "Softplus", "SumPool", "Tanh"]
