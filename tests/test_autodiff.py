@@ -224,9 +224,13 @@ def test_nothing_is_kept_alive_by_a_cycle():
         gc.enable()
 
 
-def test_mixed_devices_are_refused():
-    from tinygradconv.backends import ABSTRACT
-    with pytest.raises(ValueError, match=r"add: a is on cpu but b is on abstract"):
-        leaf(1.0, 2.0) + Tensor.of(ABSTRACT.empty((2,), np.float64))
+def test_mixed_devices_are_refused(monkeypatch):
+    class Elsewhere:
+        name = "elsewhere"
+    far = leaf(1.0, 2.0)
+    known = tgc.primitive.__globals__["backend_of"]
+    monkeypatch.setitem(tgc.primitive.__globals__, "backend_of", lambda array: Elsewhere if array is far.data else known(array))
+    with pytest.raises(ValueError, match=r"add: a is on cpu but b is on elsewhere. Move one: b.to\('cpu'\)"):
+        leaf(1.0, 2.0) + far
     with pytest.raises(RuntimeError, match="no CUDA back end"):
         leaf(1.0).to("cuda")

@@ -14,8 +14,9 @@ LAYERS = [
     {"tensor", "promotion", "anomaly", "tape", "primitive", "autodiff", "custom", "remat", "gradcheck"},
     {"ops"},
     {"spec"},
+    {"interop"},
     {"train", "data", "models"},
-    {"cli", "explain", "interop", "__init__", "__main__"},
+    {"cli", "explain", "__init__", "__main__"},
 ]
 MAY_IMPORT_KERNELS = {"backends", "settings", "__init__"}
 

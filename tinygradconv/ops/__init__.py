@@ -3,6 +3,7 @@ from . import (
     activation,
     adaptive,
     conv,
+    create,
     dropout,
     einsum,
     elementwise,
@@ -23,5 +24,5 @@ from . import (
     windows,
 )
 
-__all__ = ["activation", "adaptive", "conv", "dropout", "einsum", "elementwise", "gather", "im2col", "join", "loss", "matmul",
+__all__ = ["activation", "adaptive", "conv", "create", "dropout", "einsum", "elementwise", "gather", "im2col", "join", "loss", "matmul",
            "norm", "operators", "pool", "power", "random", "reduce", "shape", "softmax", "spread", "windows"]

@@ -1,0 +1,67 @@
+"""Tensors from nothing: constants, ranges, the identity. Floating unless told otherwise: float32."""
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tinygradconv.promotion import as_tensors
+from tinygradconv.tensor import DEFAULT_DTYPE, Tensor, as_array
+
+
+def _made(values: np.ndarray, dtype: Any) -> Tensor:
+    return Tensor.of(as_array(values if dtype is None else values.astype(dtype)))
+
+
+def asarray(values: Any, dtype: Any = None) -> Tensor:
+    """`values` as a tensor: itself where it is one of that dtype, else a copy."""
+    if isinstance(values, Tensor):
+        return values if dtype is None else values.astype(dtype)
+    return Tensor(values, dtype)
+
+
+def full(shape: int | tuple[int, ...], value: float, dtype: Any = None) -> Tensor:
+    """A tensor of `shape` whose values are all `value`; a float gives float32, an integer int64, a bool bool."""
+    return _made(np.full(shape, value, DEFAULT_DTYPE if isinstance(value, float) else None), dtype)
+
+
+def zeros(shape: int | tuple[int, ...], dtype: Any = DEFAULT_DTYPE) -> Tensor:
+    """A tensor of zeros."""
+    return _made(np.zeros(shape, dtype), dtype)
+
+
+def ones(shape: int | tuple[int, ...], dtype: Any = DEFAULT_DTYPE) -> Tensor:
+    """A tensor of ones."""
+    return _made(np.ones(shape, dtype), dtype)
+
+
+def full_like(x: Any, value: float) -> Tensor:
+    """A constant tensor with the shape and dtype of x."""
+    (x,) = as_tensors("full_like", ("x",), (x,))
+    return full(x.shape, value, x.dtype)
+
+
+def zeros_like(x: Any) -> Tensor:
+    """Zeros with the shape and dtype of x."""
+    return full_like(x, 0)
+
+
+def ones_like(x: Any) -> Tensor:
+    """Ones with the shape and dtype of x."""
+    return full_like(x, 1)
+
+
+def arange(start: float, stop: float | None = None, step: float = 1, dtype: Any = None) -> Tensor:
+    """start, start + step, … before stop (one argument: 0, 1, … before it); integers give int64, floats float32."""
+    values = np.arange(start, stop, step) if stop is not None else np.arange(0, start, step)
+    return _made(values.astype(DEFAULT_DTYPE) if values.dtype.kind == "f" else values.astype(np.int64), dtype)
+
+
+def linspace(start: float, stop: float, number: int, dtype: Any = DEFAULT_DTYPE) -> Tensor:
+    """`number` values from start to stop, both included, at equal distances."""
+    return _made(np.linspace(start, stop, number), dtype)
+
+
+def eye(rows: int, columns: int | None = None, dtype: Any = DEFAULT_DTYPE) -> Tensor:
+    """Ones on the diagonal, zeros elsewhere: (rows, columns), square by default."""
+    return _made(np.eye(rows, columns), dtype)
