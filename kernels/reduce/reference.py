@@ -45,7 +45,7 @@ def _blocked_sum(x, axes):
 def _sum_middle(x):
     """Σ over the middle axis of (A, R, B), BLOCK rows at a time: NumPy's own loop adds one row of B contiguous values after another."""
     if x.shape[2] == 1:
-        return x[:, :, 0].sum(1)
+        return np.ascontiguousarray(x[:, :, 0]).sum(1)        # contiguous values are added in pairs
     while x.shape[1] > BLOCK:
         A, R, B = x.shape
         whole = R // BLOCK * BLOCK

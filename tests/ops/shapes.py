@@ -45,7 +45,8 @@ def normal(*shapes_: Sequence[int], seed: int = 0) -> list[np.ndarray]:
     return [rng.normal(size=shape) for shape in shapes_]
 
 
-def assert_parity(f: Callable[..., Any], torch_f: Callable[..., Any], arrays: Sequence[np.ndarray], *, second: bool = True, factor: float = 1.0) -> None:
+def assert_parity(f: Callable[..., Any], torch_f: Callable[..., Any], arrays: Sequence[np.ndarray], *, second: bool = True,
+                  factor: float = 1.0) -> None:
     """Value, gradients and (`second`) second derivatives of f agree with those of `torch_f`, for random cotangents."""
     import torch
     g = np.random.default_rng(1).normal(size=tuple(torch_f(*[torch.tensor(a) for a in arrays]).shape))

@@ -13,7 +13,7 @@ from tinygradconv.ops.power import pow
 from tinygradconv.tensor import Tensor
 
 BINARY = {"add": None, "subtract": None, "multiply": None, "divide": "true_divide", "maximum": None, "minimum": None, "remainder": None}
-UNARY = {"negative": None, "abs": None, "square": None, "exp": None, "expm1": None, "sin": None, "cos": None, "tan": None, "sinh": None,
+UNARY = {"negative": None, "square": None, "exp": None, "expm1": None, "sin": None, "cos": None, "tan": None, "sinh": None,
          "cosh": None, "tanh": None, "erf": None}
 POSITIVE = ["log", "log1p", "sqrt"]
 
@@ -32,9 +32,9 @@ def test_one_operand_agrees_with_torch_to_second_order(name, shape):
     assert_parity(getattr(ew, name), getattr(torch, UNARY[name] or name), normal(shape))
 
 
-@pytest.mark.parametrize("name", ["floor", "ceil", "round", "trunc", "sign"])
+@pytest.mark.parametrize("name", ["floor", "ceil", "round", "trunc", "sign", "abs"])
 @given(shape=shapes)
-def test_steps_agree_with_torch_and_have_gradient_zero(name, shape):
+def test_piecewise_functions_agree_with_torch(name, shape):
     torch = pytest.importorskip("torch")
     assert_parity(getattr(ew, name), getattr(torch, name), normal(shape), second=False)
 
@@ -76,6 +76,12 @@ def test_the_gradient_of_an_exponent():
     assert tgc.grad(first.sum(), zero).item() == pytest.approx(1 / 3)
 
 
+def test_abs_passes_gradcheck_and_is_flat_at_zero():
+    tgc.gradcheck(lambda x: ew.abs(x) ** 3, [[-2.0, 0.5]])
+    x = Tensor([0.0], requires_grad=True)
+    assert tgc.grad(abs(x).sum(), x).item() == 0
+
+
 def test_square_root_at_zero_is_infinitely_steep():
     x = Tensor([0.0, 4.0], requires_grad=True)
     assert tgc.grad(ew.sqrt(x).sum(), x).tolist() == [np.inf, 0.25]
@@ -98,7 +104,8 @@ def test_where_and_clip_agree_with_torch(shape):
     assert_parity(lambda x: x.clip(upper=0.2), lambda x: torch.clip(x, max=0.2), [a])
 
 
-@pytest.mark.parametrize("name", ["equal", "not_equal", "less", "less_equal", "greater", "greater_equal", "logical_and", "logical_or", "logical_xor"])
+@pytest.mark.parametrize("name", ["equal", "not_equal", "less", "less_equal", "greater", "greater_equal",
+                                  "logical_and", "logical_or", "logical_xor"])
 @pytest.mark.parametrize("dtype", ["float32", "int64", "bool"])
 def test_comparisons_are_numpy_s(name, dtype):
     a, b = np.array([[0, 1], [2, 1]]).astype(dtype), np.array([1, 1]).astype(dtype)

@@ -25,7 +25,8 @@ def test_permutations_and_flips_agree_with_torch(shape, data):
 @given(shape=shapes, data=st.data())
 def test_expand_and_squeeze_are_numpy_s(shape, data):
     (x,) = normal(shape)
-    axes = tuple(data.draw(st.lists(st.integers(-len(shape) - 2, len(shape) + 1), min_size=2, max_size=2, unique_by=lambda i: i % (len(shape) + 2))))
+    ndim = len(shape) + 2
+    axes = tuple(data.draw(st.lists(st.integers(-ndim, ndim - 1), min_size=2, max_size=2, unique_by=lambda i: i % ndim)))
     wide = ops.expand_dims(x, axes)
     close(wide, np.expand_dims(x, axes))
     close(ops.squeeze(wide, axes), x)

@@ -104,6 +104,8 @@ def unstack(x: Any, axis: int = 0) -> tuple[Tensor, ...]:
 
 def _widths(pad_width: Any, ndim: int) -> list[tuple[int, int]]:
     """One (before, after) per axis from NumPy's ways of writing it: one integer, (before, after), or a pair per axis."""
+    if ndim == 0:
+        return []
     try:
         widths = np.broadcast_to(np.asarray(pad_width), (ndim, 2))
     except ValueError:

@@ -51,3 +51,4 @@ Tensor.__invert__ = _logical("~", op.logical_not)
 Tensor.__neg__ = lambda self: op.negative(self)
 Tensor.__pos__ = lambda self: self
 Tensor.__abs__ = lambda self: op.abs(self)
+Tensor.__contains__ = lambda self, value: bool(np.any(np.asarray(self == value)))
