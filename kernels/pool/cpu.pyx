@@ -1,11 +1,55 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 """Pooling on the CPU. Every loop's innermost run goes along C, which is contiguous in images, outputs and positions.
 
-The channels of one cell are worked in blocks of a constant number of lanes (16, 8, 4 or 1), which the compiler turns into
-vectors: the lanes' running values stay on the stack, where nothing can alias them. The last block of a cell may overlap the
-one before it: both compute the same values, so six channels are two blocks of four.
+The channels of one cell are worked in blocks of two SIMD registers, or of one where there are fewer channels. The last block of
+a cell may overlap the one before it: both compute the same values. With fewer channels than lanes, a register reads on into the
+next cell, and only the lanes that count are written. Pointers count in elements through `at`.
 """
 include "common.pxi"
+
+ctypedef fused vector:
+    vector_float
+    vector_double
+
+
+cdef inline const vector* at(const vector* array, Py_ssize_t element) noexcept nogil:
+    """Where a register that begins at this element of the array lies."""
+    if vector is vector_float:
+        return <const vector*>(<const float*>array + element)
+    else:
+        return <const vector*>(<const double*>array + element)
+
+
+cdef inline Py_ssize_t lanes_of(const vector* array) noexcept nogil:
+    """Elements per register."""
+    return TGC_BYTES // (4 if vector is vector_float else 8)
+
+
+cdef inline vector read(const vector* array, Py_ssize_t element, Py_ssize_t end, const bint partial) noexcept nogil:
+    """The register that begins at an element. With `partial`, one that would read past `end` takes zeros from there on."""
+    cdef vector value
+    cdef Py_ssize_t itemsize = 4 if vector is vector_float else 8
+    if partial and element + lanes_of(array) > end:
+        memset(&value, 0, TGC_BYTES)
+        memcpy(&value, at(array, element), (end - element) * itemsize)
+        return value
+    return at(array, element)[0]
+
+
+cdef inline void write(vector* array, Py_ssize_t element, vector value, Py_ssize_t count, const bint partial) noexcept nogil:
+    """Store a register at an element; with `partial`, its first `count` lanes."""
+    if partial:
+        memcpy(<void*>at(<const vector*>array, element), &value, count * (4 if vector is vector_float else 8))
+    else:
+        (<vector*>at(<const vector*>array, element))[0] = value
+
+
+cdef inline vector scaled(const vector* numbers, Py_ssize_t index, vector value) noexcept nogil:
+    """numbers[index] · value."""
+    if vector is vector_float:
+        return (<const float*>numbers)[index] * value
+    else:
+        return (<const double*>numbers)[index] * value
 
 
 cdef inline Py_ssize_t first_tap(Py_ssize_t start, Py_ssize_t dilation) noexcept nogil:
@@ -18,11 +62,6 @@ cdef inline Py_ssize_t end_tap(Py_ssize_t start, Py_ssize_t dilation, Py_ssize_t
     if start + dilation * (taps - 1) < size:
         return taps
     return 0 if start >= size else (size - 1 - start) // dilation + 1
-
-
-cdef inline Py_ssize_t block_lanes(Py_ssize_t channels) noexcept nogil:
-    """How many channels one block takes out of `channels`: the widest of 16, 8, 4 and 1 that fits."""
-    return 16 if channels >= 16 else 8 if channels >= 8 else 4 if channels >= 4 else 1
 
 
 cdef struct Taps:

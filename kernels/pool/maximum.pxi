@@ -9,70 +9,126 @@ def max_pool2d(const floating[:, :, :, ::1] x, floating[:, :, :, ::1] y, int[:, 
     if size == 0:
         return
     for row in prange(win.N * win.OH, nogil=True, schedule="static", num_threads=threads_for(size * win.kh * win.kw)):
-        maximum_row(&x[0, 0, 0, 0], &y[0, 0, 0, 0], &where[0, 0, 0, 0], row, &win)
+        if floating is float:
+            maximum_row(<const vector_float*>&x[0, 0, 0, 0], <vector_float*>&y[0, 0, 0, 0], &where[0, 0, 0, 0], row, &win)
+        else:
+            maximum_row(<const vector_double*>&x[0, 0, 0, 0], <vector_double*>&y[0, 0, 0, 0], &where[0, 0, 0, 0], row, &win)
 
 
-cdef void maximum_row(const floating* x, floating* y, int* where, Py_ssize_t row, const Window* win) noexcept nogil:
+cdef void maximum_row(const vector* x, vector* y, int* where, Py_ssize_t row, const Window* win) noexcept nogil:
     """The OW windows of one output row (n, oy)."""
-    cdef Py_ssize_t ox, c, lanes, C = win.C
-    cdef const floating* image = x + row // win.OH * win.H * win.W * C
-    cdef floating* to = y + row * win.OW * C
-    cdef int* to_where = where + row * win.OW * C
+    cdef Py_ssize_t ox, c, n = row // win.OH, C = win.C, lanes = lanes_of(x), start = row * win.OW * C
+    cdef const vector* image = at(x, n * win.H * win.W * C)
+    cdef Py_ssize_t end = (win.N - n) * win.H * win.W * C
     cdef Taps taps
     taps.iy = win.sy * (row % win.OH) - win.top
     taps.ky0, taps.ky1 = first_tap(taps.iy, win.dy), end_tap(taps.iy, win.dy, win.kh, win.H)
-    lanes = block_lanes(C)
     for ox in range(win.OW):
         taps.ix = win.sx * ox - win.left
         taps.kx0, taps.kx1 = first_tap(taps.ix, win.dx), end_tap(taps.ix, win.dx, win.kw, win.W)
-        c = 0
-        while c < C:
-            c = min(c, C - lanes)
-            if lanes == 16:
-                maximum_block(image, to + c, to_where + c, c, &taps, win, 16)
-            elif lanes == 8:
-                maximum_block(image, to + c, to_where + c, c, &taps, win, 8)
-            elif lanes == 4:
-                maximum_block(image, to + c, to_where + c, c, &taps, win, 4)
-            else:
-                maximum_block(image, to + c, to_where + c, c, &taps, win, 1)
-            c += lanes
-        to += C
-        to_where += C
+        if taps.ky0 >= taps.ky1 or taps.kx0 >= taps.kx1:
+            nothing(y, where, start, C)
+        elif C >= 2 * lanes:
+            for c from 0 <= c < C by 2 * lanes:
+                c = min(c, C - 2 * lanes)
+                maximum_block(image, y, where, start + c, c, end, &taps, win, 2, 0)
+        elif C >= lanes:
+            maximum_block(image, y, where, start, 0, end, &taps, win, 1, 0)
+            if C > lanes:
+                maximum_block(image, y, where, start + C - lanes, C - lanes, end, &taps, win, 1, 0)
+        else:
+            maximum_block(image, y, where, start, 0, end, &taps, win, 1, 1)
+        start += C
 
 
-cdef inline void maximum_block(const floating* image, floating* y, int* where, Py_ssize_t c, const Taps* taps, const Window* win,
-                               const int lanes) noexcept nogil:
-    """`lanes` channels, from channel c on, of one window: the first maximum in window order, the first NaN before any number."""
-    cdef floating best[16]
-    cdef int place[16]
-    cdef Py_ssize_t ky, kx, cell
-    cdef const floating* values
-    cdef int j, position
-    cdef bint takes
-    if taps.ky0 >= taps.ky1 or taps.kx0 >= taps.kx1:
-        for j in range(lanes):
-            y[j] = -INFINITY
-            where[j] = -1
-        return
-    cell = ((taps.iy + win.dy * taps.ky0) * win.W + taps.ix + win.dx * taps.kx0) * win.C + c
-    values, position = image + cell, <int>cell
-    for j in range(lanes):
-        best[j] = values[j]
-        place[j] = position
+cdef void nothing(vector* y, int* where, Py_ssize_t start, Py_ssize_t C) noexcept nogil:
+    """A window without a cell: minus infinity, at no position."""
+    cdef Py_ssize_t i
+    for i in range(start, start + C):
+        where[i] = -1
+        if vector is vector_float:
+            (<float*>y)[i] = -INFINITY
+        else:
+            (<double*>y)[i] = -INFINITY
+
+
+cdef inline void maximum_block(const vector* image, vector* y, int* where, Py_ssize_t to, Py_ssize_t c, Py_ssize_t end, const Taps* taps,
+                               const Window* win, const int registers, const bint partial) noexcept nogil:
+    """The channels of one or two registers, from channel c on, of one window, stored from element `to` on. `registers` and
+    `partial` are constants wherever this is called, so that the running maxima and positions stay in registers."""
+    cdef Py_ssize_t ky, kx, lanes = lanes_of(image)
+    cdef Py_ssize_t cell = ((taps.iy + win.dy * taps.ky0) * win.W + taps.ix + win.dx * taps.kx0) * win.C + c
+    cdef vector best = read(image, cell, end, partial), place = position_bits(image, cell), best2 = best, place2 = place
+    if registers == 2:
+        best2, place2 = at(image, cell + lanes)[0], position_bits(image, cell + lanes)
     for ky in range(taps.ky0, taps.ky1):
+        cell = ((taps.iy + win.dy * ky) * win.W + taps.ix + win.dx * taps.kx0) * win.C + c
         for kx in range(taps.kx0, taps.kx1):            # meets the first cell again, which does not beat itself
-            cell = ((taps.iy + win.dy * ky) * win.W + taps.ix + win.dx * kx) * win.C + c
-            values, position = image + cell, <int>cell
-            for j in range(lanes):
-                # "not <=" is true of a NaN, and best is itself a NaN only where best != best. | and & keep it free of branches.
-                takes = (not values[j] <= best[j]) & (best[j] == best[j])
-                best[j] = values[j] if takes else best[j]
-                place[j] = position if takes else place[j]
-    for j in range(lanes):
-        y[j] = best[j]
-    for j in range(lanes):
-        where[j] = place[j] + j
+            take(read(image, cell, end, partial), position_bits(image, cell), &best, &place)
+            if registers == 2:
+                take(at(image, cell + lanes)[0], position_bits(image, cell + lanes), &best2, &place2)
+            cell += win.dx * win.C
+    write(y, to, best, win.C, partial)
+    write_positions(where + to, place, win.C if partial else lanes)
+    if registers == 2:
+        write(y, to + lanes, best2, win.C, 0)
+        write_positions(where + to + lanes, place2, lanes)
+
+
+cdef extern from *:
+    """
+    /* Positions travel in registers of the values' own kind, as the bits of integers as wide as they are: one mask selects both.
+       !(value <= best) is true of a NaN as well; best is itself a NaN only where best != best, and then it stays. */
+    #define TGC_TAKE(NAME, VECTOR, INTEGER) \
+    static inline __attribute__((always_inline)) void NAME(VECTOR value, VECTOR position, VECTOR* best, VECTOR* place) { \
+        typedef INTEGER bits __attribute__((vector_size(TGC_BYTES))); \
+        bits takes = (bits)(~(value <= *best) & (*best == *best)); \
+        *best = (VECTOR)((takes & (bits)value) | (~takes & (bits)*best)); \
+        *place = (VECTOR)((takes & (bits)position) | (~takes & (bits)*place)); \
+    } \
+    static inline __attribute__((always_inline)) VECTOR NAME##_bits(INTEGER position) { \
+        typedef INTEGER bits __attribute__((vector_size(TGC_BYTES))); \
+        bits zero = {0}; \
+        return (VECTOR)(zero + position); \
+    }
+    TGC_TAKE(tgc_take_float, vector_float, int)
+    TGC_TAKE(tgc_take_double, vector_double, long long)
+    """
+    void tgc_take_float(vector_float value, vector_float position, vector_float* best, vector_float* place) nogil
+    void tgc_take_double(vector_double value, vector_double position, vector_double* best, vector_double* place) nogil
+    vector_float tgc_take_float_bits(int position) nogil
+    vector_double tgc_take_double_bits(long long position) nogil
+
+
+cdef inline void take(vector value, vector position, vector* best, vector* place) noexcept nogil:
+    """Lane by lane: where value beats best, best and place become value and position."""
+    if vector is vector_float:
+        tgc_take_float(value, position, best, place)
+    else:
+        tgc_take_double(value, position, best, place)
+
+
+cdef inline vector position_bits(const vector* like, Py_ssize_t cell) noexcept nogil:
+    """The position of a register's first lane, in each of its lanes."""
+    if vector is vector_float:
+        return tgc_take_float_bits(<int>cell)
+    else:
+        return tgc_take_double_bits(cell)
+
+
+cdef inline void write_positions(int* where, vector place, Py_ssize_t count) noexcept nogil:
+    """Store the positions of `count` lanes, each counted from the register's first."""
+    cdef int narrow[16]                # as many as the widest registers hold
+    cdef long long wide[8]
+    cdef int j
+    if vector is vector_float:
+        memcpy(narrow, &place, TGC_BYTES)
+        for j in range(<int>count):
+            where[j] = narrow[j] + j
+    else:
+        memcpy(wide, &place, TGC_BYTES)
+        for j in range(<int>count):
+            where[j] = <int>wide[j] + j
 
 
 def pool_gather(const floating[:, :, :, ::1] x, const int[:, :, :, ::1] where, floating[:, :, :, ::1] y, geo):
@@ -100,7 +156,7 @@ def pool_scatter(const floating[:, :, :, ::1] g, const int[:, :, :, ::1] where, 
     cdef Py_ssize_t task, parts, size = x.shape[0] * x.shape[1] * x.shape[2] * x.shape[3]
     if size == 0:
         return
-    parts = 1 if win.N >= 16 else max(1, min(16 // win.N, win.C // 16))
+    parts = max(1, min((THREADS + win.N - 1) // win.N, win.C // 16))          # however cut, each cell sees the same sum
     for task in prange(win.N * parts, nogil=True, schedule="static", num_threads=threads_for(size)):
         scatter_part(&g[0, 0, 0, 0], &where[0, 0, 0, 0], &x[0, 0, 0, 0], task, parts, &win)
 

@@ -8,61 +8,61 @@ def window_sum(const floating[:, :, :, ::1] x, const floating[:, ::1] weights, c
     if size == 0:
         return
     for row in prange(win.N * win.OH, nogil=True, schedule="static", num_threads=threads_for(size * win.kh * win.kw)):
-        sum_row(&x[0, 0, 0, 0], &weights[0, 0], &scale[0, 0], &y[0, 0, 0, 0], row, &win)
+        if floating is float:
+            sum_row(<const vector_float*>&x[0, 0, 0, 0], <const vector_float*>&weights[0, 0], <const vector_float*>&scale[0, 0],
+                    <vector_float*>&y[0, 0, 0, 0], row, &win)
+        else:
+            sum_row(<const vector_double*>&x[0, 0, 0, 0], <const vector_double*>&weights[0, 0], <const vector_double*>&scale[0, 0],
+                    <vector_double*>&y[0, 0, 0, 0], row, &win)
 
 
-cdef void sum_row(const floating* x, const floating* weights, const floating* scale, floating* y, Py_ssize_t row,
+cdef void sum_row(const vector* x, const vector* weights, const vector* scale, vector* y, Py_ssize_t row,
                   const Window* win) noexcept nogil:
     """The OW windows of one output row (n, oy)."""
-    cdef Py_ssize_t ox, c, C = win.C, lanes = block_lanes(win.C)
-    cdef const floating* image = x + row // win.OH * win.H * win.W * C
-    cdef const floating* factor = scale + row % win.OH * win.OW
-    cdef floating* to = y + row * win.OW * C
+    cdef Py_ssize_t ox, c, n = row // win.OH, C = win.C, lanes = lanes_of(x), start = row * win.OW * C
+    cdef const vector* image = at(x, n * win.H * win.W * C)
+    cdef const vector* factor = at(scale, row % win.OH * win.OW)
+    cdef Py_ssize_t end = (win.N - n) * win.H * win.W * C
     cdef Taps taps
     taps.iy = win.sy * (row % win.OH) - win.top
     taps.ky0, taps.ky1 = first_tap(taps.iy, win.dy), end_tap(taps.iy, win.dy, win.kh, win.H)
     for ox in range(win.OW):
         taps.ix = win.sx * ox - win.left
         taps.kx0, taps.kx1 = first_tap(taps.ix, win.dx), end_tap(taps.ix, win.dx, win.kw, win.W)
-        c = 0
-        while c < C:
-            c = min(c, C - lanes)
-            if lanes == 16:
-                sum_block(image + c, weights, factor[ox], to + c, &taps, win, 16)
-            elif lanes == 8:
-                sum_block(image + c, weights, factor[ox], to + c, &taps, win, 8)
-            elif lanes == 4:
-                sum_block(image + c, weights, factor[ox], to + c, &taps, win, 4)
-            else:
-                sum_block(image + c, weights, factor[ox], to + c, &taps, win, 1)
-            c += lanes
-        to += C
+        if C >= 2 * lanes:
+            for c from 0 <= c < C by 2 * lanes:
+                c = min(c, C - 2 * lanes)
+                sum_block(image, weights, at(factor, ox), y, start + c, c, end, &taps, win, 2, 0)
+        elif C >= lanes:
+            sum_block(image, weights, at(factor, ox), y, start, 0, end, &taps, win, 1, 0)
+            if C > lanes:
+                sum_block(image, weights, at(factor, ox), y, start + C - lanes, C - lanes, end, &taps, win, 1, 0)
+        else:
+            sum_block(image, weights, at(factor, ox), y, start, 0, end, &taps, win, 1, 1)
+        start += C
 
 
-cdef inline void sum_block(const floating* image, const floating* weights, floating scale, floating* y, const Taps* taps,
-                           const Window* win, const int lanes) noexcept nogil:
-    """`lanes` channels of one window. Each row of the window is summed by itself, then the rows: large windows round less."""
-    cdef floating total[16]
-    cdef floating part[16]
-    cdef floating weight
-    cdef Py_ssize_t ky, kx
-    cdef const floating* values
-    cdef int j
-    for j in range(lanes):
-        total[j] = 0
+cdef inline void sum_block(const vector* image, const vector* weights, const vector* scale, vector* y, Py_ssize_t to, Py_ssize_t c,
+                           Py_ssize_t end, const Taps* taps, const Window* win, const int registers, const bint partial) noexcept nogil:
+    """The channels of one or two registers, from channel c on, of one window, stored from element `to` on. Each row of the window
+    is summed by itself, then the rows: large windows round less. `registers` and `partial` are constants wherever this is called."""
+    cdef vector zero, total, total2, part, part2
+    cdef Py_ssize_t ky, kx, cell, lanes = lanes_of(image)
+    memset(&zero, 0, TGC_BYTES)
+    total, total2 = zero, zero
     for ky in range(taps.ky0, taps.ky1):
-        values = image + ((taps.iy + win.dy * ky) * win.W + taps.ix + win.dx * taps.kx0) * win.C
-        for j in range(lanes):
-            part[j] = 0
+        cell = ((taps.iy + win.dy * ky) * win.W + taps.ix + win.dx * taps.kx0) * win.C + c
+        part, part2 = zero, zero
         for kx in range(taps.kx0, taps.kx1):
-            weight = weights[ky * win.kw + kx]
-            for j in range(lanes):
-                part[j] += weight * values[j]
-            values += win.dx * win.C
-        for j in range(lanes):
-            total[j] += part[j]
-    for j in range(lanes):
-        y[j] = scale * total[j]
+            part = part + scaled(weights, ky * win.kw + kx, read(image, cell, end, partial))
+            if registers == 2:
+                part2 = part2 + scaled(weights, ky * win.kw + kx, at(image, cell + lanes)[0])
+            cell += win.dx * win.C
+        total = total + part
+        total2 = total2 + part2
+    write(y, to, scaled(scale, 0, total), win.C, partial)
+    if registers == 2:
+        write(y, to + lanes, scaled(scale, 0, total2), win.C, 0)
 
 
 cdef struct Cover:
@@ -110,50 +110,52 @@ def window_spread(const floating[:, :, :, ::1] g, const floating[:, ::1] weights
         if rows_memory == NULL or columns_memory == NULL:
             raise MemoryError(f"window_spread: no memory for the tables of {win.kh}×{win.kw} windows over {win.H}×{win.W} cells")
         for row in prange(win.N * win.H, nogil=True, schedule="static", num_threads=threads_for(size)):
-            spread_row(&g[0, 0, 0, 0], &weights[0, 0], &scale[0, 0], &x[0, 0, 0, 0], row, &rows, &columns, &win)
+            if floating is float:
+                spread_row(<const vector_float*>&g[0, 0, 0, 0], <const vector_float*>&weights[0, 0], <const vector_float*>&scale[0, 0],
+                           <vector_float*>&x[0, 0, 0, 0], row, &rows, &columns, &win)
+            else:
+                spread_row(<const vector_double*>&g[0, 0, 0, 0], <const vector_double*>&weights[0, 0], <const vector_double*>&scale[0, 0],
+                           <vector_double*>&x[0, 0, 0, 0], row, &rows, &columns, &win)
     finally:
         free(rows_memory)
         free(columns_memory)
 
 
-cdef void spread_row(const floating* g, const floating* weights, const floating* scale, floating* x, Py_ssize_t row,
+cdef void spread_row(const vector* g, const vector* weights, const vector* scale, vector* x, Py_ssize_t row,
                      const Cover* rows, const Cover* columns, const Window* win) noexcept nogil:
     """The W cells of one image row (n, iy)."""
-    cdef Py_ssize_t iy = row % win.H, ix, c, C = win.C, lanes = block_lanes(win.C)
-    cdef const floating* image = g + row // win.H * win.OH * win.OW * C
-    cdef floating* to = x + row * win.W * C
+    cdef Py_ssize_t ix, c, n = row // win.H, iy = row % win.H, C = win.C, lanes = lanes_of(g), start = row * win.W * C
+    cdef const vector* image = at(g, n * win.OH * win.OW * C)
+    cdef Py_ssize_t end = (win.N - n) * win.OH * win.OW * C
     for ix in range(win.W):
-        c = 0
-        while c < C:
-            c = min(c, C - lanes)
-            if lanes == 16:
-                spread_block(image + c, weights, scale, to + c, iy, ix, rows, columns, win, 16)
-            elif lanes == 8:
-                spread_block(image + c, weights, scale, to + c, iy, ix, rows, columns, win, 8)
-            elif lanes == 4:
-                spread_block(image + c, weights, scale, to + c, iy, ix, rows, columns, win, 4)
-            else:
-                spread_block(image + c, weights, scale, to + c, iy, ix, rows, columns, win, 1)
-            c += lanes
-        to += C
+        if C >= 2 * lanes:
+            for c from 0 <= c < C by 2 * lanes:
+                c = min(c, C - 2 * lanes)
+                spread_block(image, weights, scale, x, start + c, c, end, iy, ix, rows, columns, win, 2, 0)
+        elif C >= lanes:
+            spread_block(image, weights, scale, x, start, 0, end, iy, ix, rows, columns, win, 1, 0)
+            if C > lanes:
+                spread_block(image, weights, scale, x, start + C - lanes, C - lanes, end, iy, ix, rows, columns, win, 1, 0)
+        else:
+            spread_block(image, weights, scale, x, start, 0, end, iy, ix, rows, columns, win, 1, 1)
+        start += C
 
 
-cdef inline void spread_block(const floating* image, const floating* weights, const floating* scale, floating* x, Py_ssize_t iy,
-                              Py_ssize_t ix, const Cover* rows, const Cover* columns, const Window* win, const int lanes) noexcept nogil:
-    """`lanes` channels of one cell: for each window that covers it, its value times its scale and the weight it gives this cell."""
-    cdef floating total[16]
-    cdef floating weight
-    cdef Py_ssize_t i, k, window
-    cdef const floating* values
-    cdef int j
-    for j in range(lanes):
-        total[j] = 0
+cdef inline void spread_block(const vector* image, const vector* weights, const vector* scale, vector* x, Py_ssize_t to, Py_ssize_t c,
+                              Py_ssize_t end, Py_ssize_t iy, Py_ssize_t ix, const Cover* rows, const Cover* columns, const Window* win,
+                              const int registers, const bint partial) noexcept nogil:
+    """Some channels of one cell: for each window that covers it, its value times its scale and the weight it gives this cell."""
+    cdef vector total, total2
+    cdef Py_ssize_t i, k, tap, window, lanes = lanes_of(image)
+    memset(&total, 0, TGC_BYTES)
+    total2 = total
     for i in range(rows.first[iy], rows.first[iy + 1]):
         for k in range(columns.first[ix], columns.first[ix + 1]):
+            tap = rows.tap[i] * win.kw + columns.tap[k]
             window = rows.place[i] * win.OW + columns.place[k]
-            weight = weights[rows.tap[i] * win.kw + columns.tap[k]] * scale[window]
-            values = image + window * win.C
-            for j in range(lanes):
-                total[j] += weight * values[j]
-    for j in range(lanes):
-        x[j] = total[j]
+            total = total + scaled(weights, tap, scaled(scale, window, read(image, window * win.C + c, end, partial)))
+            if registers == 2:
+                total2 = total2 + scaled(weights, tap, scaled(scale, window, at(image, window * win.C + c + lanes)[0]))
+    write(x, to, total, win.C, partial)
+    if registers == 2:
+        write(x, to + lanes, total2, win.C, 0)
