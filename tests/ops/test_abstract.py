@@ -50,3 +50,8 @@ def test_an_op_runs_on_shapes_alone(name):
     assert y.shape == shape and y.device == "abstract"
     gradient = tgc.grad(y, x, abstract(*shape))
     assert gradient.shape == x.shape and gradient.device == "abstract"
+
+
+def test_positions_that_32_bits_cannot_hold_are_refused():
+    with pytest.raises(ValueError, match="max_pool2d: one image of 65536×32768×1 values is too large: positions are 32-bit"):
+        max_pool2d(abstract(1, 65536, 32768, 1), 2)

@@ -132,12 +132,12 @@ def test_group_norm_is_pytorchs(backend, shape, dtype, groups):
         close(got, expected, factor=200)
 
 
-@given(shape=SHAPES.filter(lambda s: len(s) > 2), size=st.integers(1, 6), dtype=st.sampled_from(DTYPES))
-def test_local_response_norm_is_pytorchs(backend, shape, size, dtype):
+@given(shape=SHAPES.filter(lambda s: len(s) > 2), size=st.integers(1, 6), dtype=st.sampled_from(DTYPES), beta=st.sampled_from((0.75, 0.6)))
+def test_local_response_norm_is_pytorchs(backend, shape, size, dtype, beta):
     F = pytest.importorskip("torch").nn.functional
     (x, _, _), g, _ = example(shape, dtype)
-    mine = ours(lambda x: local_response_norm(x, size, alpha=0.3, beta=0.75, k=2.0), [x], g)
-    yours = theirs(lambda x: channels_last(F.local_response_norm(channels_first(x), size, 0.3, 0.75, 2.0)), [x], g)
+    mine = ours(lambda x: local_response_norm(x, size, alpha=0.3, beta=beta, k=2.0), [x], g)
+    yours = theirs(lambda x: channels_last(F.local_response_norm(channels_first(x), size, 0.3, beta, 2.0)), [x], g)
     for got, expected in zip(mine, yours):
         close(got, expected)
 
@@ -181,3 +181,8 @@ def test_a_wrong_call_is_told_what_to_do(call, message):
     with pytest.raises(ValueError) as caught:
         call()
     assert str(caught.value) == message
+
+
+def test_a_torch_spelling_gets_an_answer():
+    with pytest.raises(TypeError, match=r"layer_norm\(\) got 'eps'; tinygradconv follows NumPy: use epsilon="):
+        layer_norm(X, eps=1e-3)

@@ -13,6 +13,7 @@ import numpy as np
 from tinygradconv.geometry import Pair, integer, pair
 from tinygradconv.ops.elementwise import where
 from tinygradconv.ops.pool import avg_pool2d, max_pool2d, sum_pool2d
+from tinygradconv.ops.spelling import numpy_names
 from tinygradconv.ops.windows import floating_tensors
 from tinygradconv.tensor import Tensor
 
@@ -44,6 +45,7 @@ def _side_by_side(name: str, x: Any, output_size: Pair) -> tuple[Tensor, tuple[i
     return spread, (rows.shape[1], columns.shape[1]), (rows_inside.reshape(-1, 1) & columns_inside.reshape(-1))[..., None]
 
 
+@numpy_names
 def adaptive_avg_pool2d(x: Any, output_size: Pair) -> Tensor:
     """y[n, i, j, c] = the average of x over rows ⌊i·H/OH⌋ … ⌈(i+1)·H/OH⌉ − 1 and the like columns; x (N, H, W, C), y (N, OH, OW, C)."""
     x, window, inside = _side_by_side("adaptive_avg_pool2d", x, output_size)
@@ -53,6 +55,7 @@ def adaptive_avg_pool2d(x: Any, output_size: Pair) -> Tensor:
     return sum_pool2d(where(inside, x, 0), window) * (1 / counts).astype(x.dtype)
 
 
+@numpy_names
 def adaptive_max_pool2d(x: Any, output_size: Pair) -> Tensor:
     """y[n, i, j, c] = the maximum of x over the windows of adaptive_avg_pool2d; the gradient goes to the first maximum in row order."""
     x, window, _ = _side_by_side("adaptive_max_pool2d", x, output_size)
@@ -67,18 +70,21 @@ def _one_row(name: str, x: Any) -> Tensor:
     return x.reshape((x.shape[0], 1, int(np.prod(x.shape[1:-1])), x.shape[-1]))
 
 
+@numpy_names
 def global_avg_pool(x: Any) -> Tensor:
     """y[n, c] = the mean of x[n, …, c] over all places; x (N, …, C), y (N, C). Source: Lin, Chen and Yan 2013, "Network in network"."""
     x = _one_row("global_avg_pool", x)
     return avg_pool2d(x, (1, x.shape[2])).reshape((x.shape[0], x.shape[3]))
 
 
+@numpy_names
 def global_max_pool(x: Any) -> Tensor:
     """y[n, c] = the maximum of x[n, …, c] over all places, the first among equals; x (N, …, C), y (N, C)."""
     x = _one_row("global_max_pool", x)
     return max_pool2d(x, (1, x.shape[2])).reshape((x.shape[0], x.shape[3]))
 
 
+@numpy_names
 def channel_max_pool(x: Any, size: int) -> Tensor:
     """y[…, k] = max x[…, size·k … size·k + size − 1]: over groups of neighbouring channels; x (…, C), y (…, C/size).
 

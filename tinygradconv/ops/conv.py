@@ -17,6 +17,7 @@ from typing import Any
 
 from tinygradconv.autodiff import primitive
 from tinygradconv.geometry import Conv2dGeometry, Padding, Pair, integer, pair, resolve_padding
+from tinygradconv.ops.spelling import numpy_names
 from tinygradconv.ops.windows import floating_tensors, frozen, row_image, row_padding, row_pair
 from tinygradconv.tensor import Tensor
 
@@ -56,6 +57,7 @@ conv2d_grad_weight.vjp(                                      # its cotangent is 
     g=lambda cotangent, x, geo: conv2d_forward(x, cotangent, geo=geo))
 
 
+@numpy_names
 def conv2d(x: Any, w: Any, bias: Any = None, *, stride: Pair = 1, padding: Padding = 0, dilation: Pair = 1, groups: int = 1) -> Tensor:
     """y[n, oy, ox, o] = bias[o] + Σ_{ky,kx,c} w[ky, kx, c, o] · x[n, sy·oy + dy·ky − top, sx·ox + dx·kx − left, c].
 
@@ -66,6 +68,7 @@ def conv2d(x: Any, w: Any, bias: Any = None, *, stride: Pair = 1, padding: Paddi
     return _conv2d("conv2d", x, w, bias, stride, padding, dilation, groups)
 
 
+@numpy_names
 def conv1d(x: Any, w: Any, bias: Any = None, *, stride: int = 1, padding: Any = 0, dilation: int = 1, groups: int = 1) -> Tensor:
     """y[n, i, o] = bias[o] + Σ_{k,c} w[k, c, o] · x[n, stride·i + dilation·k − before, c]: conv2d of an image of one row.
 
@@ -78,6 +81,7 @@ def conv1d(x: Any, w: Any, bias: Any = None, *, stride: int = 1, padding: Any = 
     return y.reshape((y.shape[0], *y.shape[2:]))
 
 
+@numpy_names
 def conv2d_transpose(x: Any, w: Any, bias: Any = None, *, stride: Pair = 1, padding: Padding = 0, output_padding: Pair = 0,
                      dilation: Pair = 1, groups: int = 1) -> Tensor:
     """y = bias + ∂T/∂x at g = x: each value of x spreads a copy of the filter over y; the adjoint of a conv2d with the same w.
@@ -89,6 +93,7 @@ def conv2d_transpose(x: Any, w: Any, bias: Any = None, *, stride: Pair = 1, padd
     return _conv2d_transpose("conv2d_transpose", x, w, bias, stride, padding, output_padding, dilation, groups)
 
 
+@numpy_names
 def conv1d_transpose(x: Any, w: Any, bias: Any = None, *, stride: int = 1, padding: Any = 0, output_padding: int = 0, dilation: int = 1,
                      groups: int = 1) -> Tensor:
     """The adjoint of a conv1d with the same w (k, I/groups, O): x (N, L, O) gives y (N, OL, I); see conv2d_transpose."""

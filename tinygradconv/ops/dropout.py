@@ -9,6 +9,7 @@ from typing import Any
 
 from tinygradconv.autodiff import primitive
 from tinygradconv.ops.random import word64
+from tinygradconv.ops.spelling import numpy_names
 from tinygradconv.ops.windows import floating_tensors
 from tinygradconv.tensor import Tensor
 
@@ -24,6 +25,7 @@ _dropout.vjp(x=lambda g, rate, key, step: _dropout(g, rate=rate, key=key, step=s
 _dropout.name = "dropout"
 
 
+@numpy_names
 def dropout(x: Any, rate: float, *, key: int, step: int) -> Tensor:
     """y[e] = x[e] / (1 − rate) with probability 1 − rate, else 0: e is dropped where random_bits(key, step)[e] < rate · 2³².
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from tinygradconv.autodiff import primitive
 from tinygradconv.geometry import Padding, Pair, WindowGeometry, integer
+from tinygradconv.ops.spelling import numpy_names
 from tinygradconv.ops.windows import floating_tensors, window_geometry
 from tinygradconv.tensor import Tensor
 
@@ -34,6 +35,7 @@ _col2im.vjp(cols=lambda g, geo: _im2col(g, geo=geo))
 _im2col.name, _col2im.name = "im2col", "col2im"
 
 
+@numpy_names
 def im2col(x: Any, kernel_size: Pair, *, stride: Pair = 1, padding: Padding = 0, dilation: Pair = 1) -> Tensor:
     """cols[(n, oy, ox), (ky, kx, c)] = x[n, sy·oy + dy·ky − top, sx·ox + dx·kx − left, c], zero outside the image.
 
@@ -44,6 +46,7 @@ def im2col(x: Any, kernel_size: Pair, *, stride: Pair = 1, padding: Padding = 0,
     return _im2col(x, geo=window_geometry("im2col", x.shape, kernel_size, stride=stride, padding=padding, dilation=dilation))
 
 
+@numpy_names
 def col2im(cols: Any, x_shape: tuple[int, int, int, int], kernel_size: Pair, *, stride: Pair = 1, padding: Padding = 0,
            dilation: Pair = 1) -> Tensor:
     """x[n, iy, ix, c] = Σ cols[(n, oy, ox), (ky, kx, c)] over the windows that cover the cell: the adjoint of im2col.

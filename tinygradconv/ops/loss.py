@@ -17,6 +17,7 @@ from tinygradconv.ops.elementwise import abs, less_equal, square, where
 from tinygradconv.ops.gather import gather_flat
 from tinygradconv.ops.reduce import mean, sum
 from tinygradconv.ops.softmax import log_softmax
+from tinygradconv.ops.spelling import numpy_names
 from tinygradconv.ops.windows import floating_tensors
 from tinygradconv.promotion import as_tensors
 from tinygradconv.tensor import Tensor
@@ -33,6 +34,7 @@ def _reduced(values: Tensor, reduction: str) -> Tensor:
     return values if reduction == "none" else sum(values) if reduction == "sum" else mean(values)
 
 
+@numpy_names
 def cross_entropy(logits: Any, targets: Any, *, weights: Any = None, label_smoothing: float = 0.0, ignore_index: int | None = None,
                   reduction: str = "mean") -> Tensor:
     """−Σ_c q[c] · w[c] · log softmax(logits)[c], where q is 1 at the target class, or the given probabilities, smoothed.
@@ -136,18 +138,21 @@ def _pair(name: str, first: str, a: Any, b: Any, reduction: str) -> list[Tensor]
     return [a, b]
 
 
+@numpy_names
 def mse(predictions: Any, targets: Any, *, reduction: str = "mean") -> Tensor:
     """(p − t)², the squared error, averaged over all values (or summed, or each). ValueError where the shapes differ."""
     p, t = _pair("mse", "predictions", predictions, targets, reduction)
     return _reduced(square(p - t), reduction)
 
 
+@numpy_names
 def l1(predictions: Any, targets: Any, *, reduction: str = "mean") -> Tensor:
     """|p − t|, averaged over all values (or summed, or each); the gradient where p = t is 0."""
     p, t = _pair("l1", "predictions", predictions, targets, reduction)
     return _reduced(abs(p - t), reduction)
 
 
+@numpy_names
 def huber(predictions: Any, targets: Any, *, delta: float = 1.0, reduction: str = "mean") -> Tensor:
     """½(p − t)² where |p − t| ≤ delta, delta·(|p − t| − ½·delta) beyond: squares near, lines far away. Source: Huber 1964."""
     p, t = _pair("huber", "predictions", predictions, targets, reduction)
@@ -157,6 +162,7 @@ def huber(predictions: Any, targets: Any, *, delta: float = 1.0, reduction: str 
     return _reduced(where(less_equal(far, delta), square(p - t) * 0.5, (far - 0.5 * delta) * delta), reduction)
 
 
+@numpy_names
 def binary_cross_entropy_with_logits(logits: Any, targets: Any, *, weights: Any = None, reduction: str = "mean") -> Tensor:
     """−t·log σ(x) − (1 − t)·log(1 − σ(x)) = t·softplus(−x) + (1 − t)·softplus(x): no sum of large numbers that cancel, no overflow.
 

@@ -18,6 +18,7 @@ from tinygradconv.geometry import integer
 from tinygradconv.ops.elementwise import sqrt, square
 from tinygradconv.ops.pool import sum_pool2d
 from tinygradconv.ops.shape import as_axes
+from tinygradconv.ops.spelling import numpy_names
 from tinygradconv.ops.windows import floating_tensors
 from tinygradconv.tensor import Tensor
 
@@ -107,6 +108,7 @@ def _positive(name: str, epsilon: float) -> float:
     return float(epsilon)
 
 
+@numpy_names
 def batch_norm(x: Any, scale: Any, shift: Any, *, epsilon: float = 1e-5) -> tuple[Tensor, Tensor, Tensor]:
     """(y, mean, variance): y = scale · (x − mean) / √(variance + epsilon) + shift, each channel's statistics taken over this batch.
 
@@ -121,6 +123,7 @@ def batch_norm(x: Any, scale: Any, shift: Any, *, epsilon: float = 1e-5) -> tupl
     return _batch_norm.with_byproducts(x, scale, shift, epsilon=_positive("batch_norm", epsilon))
 
 
+@numpy_names
 def batch_norm_inference(x: Any, scale: Any, shift: Any, mean: Any, variance: Any, *, epsilon: float = 1e-5) -> Tensor:
     """y = scale · (x − mean) / √(variance + epsilon) + shift with statistics that are given: x · a + b, two passes over x.
 
@@ -148,6 +151,7 @@ def _operands(name: str, x: Any, scale: Any, shift: Any) -> tuple[Tensor, Tensor
     return tensors["x"], tensors.get("scale"), tensors.get("shift")
 
 
+@numpy_names
 def layer_norm(x: Any, scale: Any = None, shift: Any = None, *, axis: int | tuple[int, ...] = -1, epsilon: float = 1e-5) -> Tensor:
     """y = scale · (x − mean) / √(variance + epsilon) + shift, mean and variance taken over `axis` of each example.
 
@@ -166,6 +170,7 @@ def layer_norm(x: Any, scale: Any = None, shift: Any = None, *, axis: int | tupl
     return y.permute_dims(tuple(sorted(range(x.ndim), key=order.__getitem__)))
 
 
+@numpy_names
 def group_norm(x: Any, groups: int, scale: Any = None, shift: Any = None, *, epsilon: float = 1e-5) -> Tensor:
     """y = scale · (x − mean) / √(variance + epsilon) + shift, mean and variance over all places and one group of channels.
 
@@ -181,6 +186,7 @@ def group_norm(x: Any, groups: int, scale: Any = None, shift: Any = None, *, eps
     return _affine("group_norm", y, scale, shift, (C,))
 
 
+@numpy_names
 def local_response_norm(x: Any, size: int = 5, *, alpha: float = 1e-4, beta: float = 0.75, k: float = 2.0) -> Tensor:
     """y[…, c] = x[…, c] / (k + alpha/size · Σ x[…, j]²)^beta, the sum over the channels j = c − ⌊size/2⌋ … c + ⌊(size − 1)/2⌋ that exist.
 
@@ -194,4 +200,8 @@ def local_response_norm(x: Any, size: int = 5, *, alpha: float = 1e-4, beta: flo
         raise ValueError(f"{name}: x must have channels on its last axis, got shape {x.shape}")
     squares = square(x).reshape((math.prod(x.shape[:-1]), 1, x.shape[-1], 1))       # channels as the columns of an image of one row
     total = sum_pool2d(squares, (1, size), stride=1, padding=((0, 0), (size // 2, (size - 1) // 2)))
-    return x / (total.reshape(x.shape) * (alpha / size) + k) ** beta
+    base = total.reshape(x.shape) * (alpha / size) + k
+    if beta == 0.75:                                          # what every published network uses: two roots are far cheaper than a power
+        root = sqrt(base)
+        return x / (root * sqrt(root))
+    return x / base ** beta

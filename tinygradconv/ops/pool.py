@@ -20,6 +20,7 @@ import numpy as np
 from tinygradconv.autodiff import primitive
 from tinygradconv.geometry import Padding, Pair, WindowGeometry
 from tinygradconv.ops.elementwise import abs, sqrt, square, where
+from tinygradconv.ops.spelling import numpy_names
 from tinygradconv.ops.windows import floating_tensors, row_image, row_padding, row_pair, window_geometry
 from tinygradconv.tensor import Tensor
 
@@ -27,6 +28,8 @@ from tinygradconv.tensor import Tensor
 @primitive(byproducts=("where",))
 def _max_pool2d(be: Any, x: Any, *, geo: WindowGeometry) -> Any:
     """(y, where): the maximum of each window, and its position (int32) within its own image."""
+    if geo.H * geo.W * geo.C > 2 ** 31 - 1:
+        raise ValueError(f"max_pool2d: one image of {geo.H}×{geo.W}×{geo.C} values is too large: positions are 32-bit. Pool it in parts")
     y, positions = be.empty(geo.y_shape, x.dtype), be.empty(geo.y_shape, np.int32)
     be.run("max_pool2d", x, y, positions, geo)
     return y, positions
@@ -122,6 +125,7 @@ def _windows(name: str, x: Any, kernel_size: Any, stride: Any, padding: Any, dil
     return x, geo
 
 
+@numpy_names
 def max_pool2d(x: Any, kernel_size: Pair, *, stride: Pair | None = None, padding: Padding = 0, dilation: Pair = 1,
                ceil_mode: bool = False) -> Tensor:
     """y[n, oy, ox, c] = max of x[n, iy, ix, c] over the cells of window (oy, ox) that lie inside the image.
@@ -134,6 +138,7 @@ def max_pool2d(x: Any, kernel_size: Pair, *, stride: Pair | None = None, padding
     return _max_pool2d(x, geo=geo)
 
 
+@numpy_names
 def avg_pool2d(x: Any, kernel_size: Pair, *, stride: Pair | None = None, padding: Padding = 0, dilation: Pair = 1,
                ceil_mode: bool = False) -> Tensor:
     """y[n, oy, ox, c] = Σ x / (number of cells inside the image) over window (oy, ox): padding is not counted. See max_pool2d."""
@@ -142,6 +147,7 @@ def avg_pool2d(x: Any, kernel_size: Pair, *, stride: Pair | None = None, padding
     return window_sum(x, weights=weights, scale=scale, geo=geo)
 
 
+@numpy_names
 def sum_pool2d(x: Any, kernel_size: Pair, *, stride: Pair | None = None, padding: Padding = 0, dilation: Pair = 1,
                ceil_mode: bool = False) -> Tensor:
     """y[n, oy, ox, c] = Σ x over window (oy, ox). See max_pool2d."""
@@ -149,6 +155,7 @@ def sum_pool2d(x: Any, kernel_size: Pair, *, stride: Pair | None = None, padding
     return _sum(x, geo)
 
 
+@numpy_names
 def lp_pool2d(x: Any, kernel_size: Pair, p: float = 2.0, *, stride: Pair | None = None, padding: Padding = 0, dilation: Pair = 1,
               ceil_mode: bool = False) -> Tensor:
     """y[n, oy, ox, c] = (Σ |x|ᵖ)^(1/p) over window (oy, ox), 1 ≤ p < ∞; by default the L² norm of the lecture.
@@ -159,6 +166,7 @@ def lp_pool2d(x: Any, kernel_size: Pair, p: float = 2.0, *, stride: Pair | None 
     return _lp("lp_pool2d", x, p, geo)
 
 
+@numpy_names
 def distance_pool2d(x: Any, kernel_size: Pair, weights: Any = None, *, stride: Pair | None = None, padding: Padding = 0, dilation: Pair = 1,
                     ceil_mode: bool = False) -> Tensor:
     """y[n, oy, ox, c] = Σ w·x / Σ w over the cells of window (oy, ox) inside the image: a weighted average that favours the centre.
@@ -222,6 +230,7 @@ def _sequence(y: Tensor) -> Tensor:
     return y.reshape((y.shape[0], *y.shape[2:]))
 
 
+@numpy_names
 def max_pool1d(x: Any, kernel_size: int, *, stride: int | None = None, padding: Any = 0, dilation: int = 1,
                ceil_mode: bool = False) -> Tensor:
     """max_pool2d along the one axis of x (N, L, C); `padding` is one integer, (before, after), 'same' or 'valid'."""
@@ -229,6 +238,7 @@ def max_pool1d(x: Any, kernel_size: int, *, stride: int | None = None, padding: 
     return _sequence(_max_pool2d(x, geo=geo))
 
 
+@numpy_names
 def avg_pool1d(x: Any, kernel_size: int, *, stride: int | None = None, padding: Any = 0, dilation: int = 1,
                ceil_mode: bool = False) -> Tensor:
     """avg_pool2d along the one axis of x (N, L, C); see max_pool1d."""
@@ -237,12 +247,14 @@ def avg_pool1d(x: Any, kernel_size: int, *, stride: int | None = None, padding: 
     return _sequence(window_sum(x, weights=weights, scale=scale, geo=geo))
 
 
+@numpy_names
 def sum_pool1d(x: Any, kernel_size: int, *, stride: int | None = None, padding: Any = 0, dilation: int = 1,
                ceil_mode: bool = False) -> Tensor:
     """sum_pool2d along the one axis of x (N, L, C); see max_pool1d."""
     return _sequence(_sum(*_row_windows("sum_pool1d", x, kernel_size, stride, padding, dilation, ceil_mode)))
 
 
+@numpy_names
 def lp_pool1d(x: Any, kernel_size: int, p: float = 2.0, *, stride: int | None = None, padding: Any = 0, dilation: int = 1,
               ceil_mode: bool = False) -> Tensor:
     """lp_pool2d along the one axis of x (N, L, C); see max_pool1d."""
@@ -250,6 +262,7 @@ def lp_pool1d(x: Any, kernel_size: int, p: float = 2.0, *, stride: int | None = 
     return _sequence(_lp("lp_pool1d", x, p, geo))
 
 
+@numpy_names
 def distance_pool1d(x: Any, kernel_size: int, weights: Any = None, *, stride: int | None = None, padding: Any = 0, dilation: int = 1,
                     ceil_mode: bool = False) -> Tensor:
     """distance_pool2d along the one axis of x (N, L, C), weights (k,) or None; see max_pool1d."""

@@ -14,6 +14,7 @@ import numpy as np
 
 from tinygradconv.backends import CPU
 from tinygradconv.geometry import integer
+from tinygradconv.ops.spelling import numpy_names
 from tinygradconv.tensor import DEFAULT_DTYPE, Tensor
 
 Shape = int | Sequence[int]
@@ -62,12 +63,14 @@ def _float(where: str, dtype: Any) -> np.dtype:
     return np.dtype(dtype)
 
 
+@numpy_names
 def random_bits(shape: Shape, *, key: int, step: int = 0) -> Tensor:
     """uint32: element e (in row-major order) is word e % 4 of Philox4x32-10 of the counter (e // 4, step) under `key`."""
     shape = _sized("random_bits", shape)
     return Tensor.of(_drawn("random_bits", math.prod(shape), key, step).reshape(shape))
 
 
+@numpy_names
 def uniform(shape: Shape, *, key: int, step: int = 0, low: float = 0.0, high: float = 1.0, dtype: Any = DEFAULT_DTYPE) -> Tensor:
     """low + (high − low)·u with u uniform in [0, 1): multiples of 2⁻²⁴ in float32, of 2⁻⁵³ in float64. `high` itself is never drawn.
 
@@ -86,6 +89,7 @@ def uniform(shape: Shape, *, key: int, step: int = 0, low: float = 0.0, high: fl
     return Tensor.of(np.minimum(values, below, out=values).reshape(shape))
 
 
+@numpy_names
 def normal(shape: Shape, *, key: int, step: int = 0, mean: float = 0.0, deviation: float = 1.0, dtype: Any = DEFAULT_DTYPE) -> Tensor:
     """mean + deviation·z, z standard normal: Box and Muller's √(−2 ln(1 − u))·(cos 2πv, sin 2πv), in float64, rounded to `dtype`.
 
@@ -101,6 +105,7 @@ def normal(shape: Shape, *, key: int, step: int = 0, mean: float = 0.0, deviatio
     return Tensor.of((mean + deviation * z).astype(dtype).reshape(shape))
 
 
+@numpy_names
 def permutation(n: int, *, key: int, step: int = 0) -> Tensor:
     """0 … n − 1 in random order, int64: the order that sorts n random words of 64 bits (equal words keep their order)."""
     n = integer("n", n, at_least=0, where="permutation")
