@@ -14,7 +14,7 @@ class Distort:
 
     rotation  radians
     scale     the logarithm of the factor, drawn anew for each axis
-    shear     pixels sideways per pixel upwards
+    shear     rows per column
     shift     pixels, drawn for each axis
     """
 
@@ -40,17 +40,22 @@ def affine(images: np.ndarray, matrices: np.ndarray, shifts: np.ndarray) -> np.n
     shifts    (N, 2) in pixels
     """
     N, H, W, C = images.shape
-    centre = (np.array([H, W]) - 1) / 2
-    grid = np.stack(np.meshgrid(np.arange(H), np.arange(W), indexing="ij"), -1).reshape(-1, 2) - centre
-    place = grid @ matrices.transpose(0, 2, 1) + (centre + shifts)[:, None]                    # (N, H·W, 2)
+    rows, columns = (grid.reshape(1, -1).astype(np.float32) for grid in np.indices((H, W)) - (np.array([H, W])[:, None, None] - 1) / 2)
     # A border of one zero pixel stands for everything outside; places further out are drawn in to it.
     padded = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)))
-    place = np.clip(place + 1, 0, [H + 1, W + 1])
-    corner = np.minimum(place.astype(np.int64), [H, W])
-    fraction = (place - corner).astype(np.float32)
-    first = (np.arange(N)[:, None] * (H + 2) + corner[..., 0]) * (W + 2) + corner[..., 1]
-    pixels = padded.reshape(-1, C)
-    down, right = fraction[..., :1], fraction[..., 1:]
-    top = pixels[first] * (1 - right) + pixels[first + 1] * right
-    bottom = pixels[first + W + 2] * (1 - right) + pixels[first + W + 3] * right
-    return (top * (1 - down) + bottom * down).reshape(images.shape)
+    corners, fractions = [], []
+    for axis, size in enumerate((H, W)):
+        weights = matrices[:, axis].astype(np.float32)
+        place = weights[:, :1] * rows + weights[:, 1:] * columns
+        place += ((size + 1) / 2 + shifts[:, axis, None]).astype(np.float32)
+        np.clip(place, 0, size + 1, out=place)
+        corner = np.minimum(place.astype(np.int64), size)
+        corners.append(corner)
+        fractions.append((place - corner)[..., None])
+    first = (np.arange(N)[:, None] * (H + 2) + corners[0]) * (W + 2) + corners[1]
+    pixels, (down, right) = padded.reshape(-1, C), fractions
+    top, bottom = (pixels.take(at, axis=0) for at in (first, first + W + 2))
+    top += (pixels.take(first + 1, axis=0) - top) * right
+    bottom += (pixels.take(first + W + 3, axis=0) - bottom) * right
+    top += (bottom - top) * down
+    return top.reshape(images.shape)

@@ -15,7 +15,7 @@ class Log:
 
     A row within an epoch has no accuracy.
 
-    A kill may leave a row half written, or rows of steps that no snapshot has; `cut(step)` takes both away.
+    A kill may leave a row half written, or rows that no snapshot counts on yet; `cut(count)` takes both away.
     """
 
     def __init__(self, path: Path) -> None:
@@ -39,9 +39,9 @@ class Log:
             raise ValueError(f"{self.path} is not the log of a run: its first line must be {','.join(COLUMNS)!r}")
         return [row for row in csv.DictReader(io.StringIO(lines)) if None not in row and None not in row.values() and row["step"].isdigit()]
 
-    def cut(self, step: int) -> None:
-        """Keep the whole rows up to this step; a log that is gone starts anew."""
-        rows = [row for row in self.rows() if int(row["step"]) <= step] if self.path.exists() else []
+    def cut(self, count: int) -> None:
+        """Keep the first `count` rows; a log that is gone starts anew."""
+        rows = self.rows()[:count] if self.path.exists() else []
         lines = [",".join(COLUMNS), *(",".join(row[column] for column in COLUMNS) for row in rows)]
         data = ("\n".join(lines) + "\n").encode()
         if not self.path.exists() or self.path.read_bytes() != data:

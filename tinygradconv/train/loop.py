@@ -129,9 +129,10 @@ def _go_on(training: Training, run: Run) -> None:
     state, problems = run.load()
     for problem in problems:
         say(problem)
+        run.drop_damaged()
     if state is not None:
         training.restore(state)
-    run.log.cut(training.position.step)
+    run.log.cut(training.position.rows)
     if state is None:
         run.save(training.state())
 
@@ -180,4 +181,4 @@ def _row(training: Training, run: Run, epoch: int, accuracy: str) -> None:
     at = training.position
     loss = at.loss_sum / at.loss_count if at.loss_count else math.nan
     run.log.add(epoch, at.step, f"{training.rate(at.step - 1):.6g}", f"{loss:.6f}", accuracy, f"{at.seconds:.3f}")
-    at.loss_sum, at.loss_count = 0.0, 0
+    at.rows, at.loss_sum, at.loss_count = at.rows + 1, 0.0, 0

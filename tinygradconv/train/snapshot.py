@@ -40,7 +40,8 @@ class Position:
     batch: int = 0
     step: int = 0
     counter: int = 0              # the model's: what its random numbers (dropout) come from
-    loss_sum: float = 0.0         # since the last row of the log
+    rows: int = 0                 # of the log
+    loss_sum: float = 0.0         # since the last row
     loss_count: int = 0
     seconds: float = 0.0          # of training, in all the sittings
     accuracy: float = -1.0        # % on the test images after the last whole epoch
@@ -149,6 +150,10 @@ class Run:
         if problems:
             raise ValueError(f"{'; '.join(problems)}. No sound snapshot is left in {self.folder}: train anew with another --out")
         return None, []
+
+    def drop_damaged(self) -> None:
+        """After `load` went back to the snapshot before: make that one the newest, or saving would put the damaged one in its place."""
+        os.replace(self.folder / "state.previous.safetensors", self.folder / "state.safetensors")
 
     def weights(self, name: str = "last") -> dict[str, np.ndarray]:
         """Weights and buffers by path, of the 'last' snapshot or the 'best' epoch. FileNotFoundError, ValueError: not there, damaged."""
