@@ -55,7 +55,8 @@ def test_the_lectures_sizes():
     (Scope(mix=Concat(b1=Conv(8, 1), b5=Conv(8, 5))), (8, 8, 3),
      "mix: Concat lays channels side by side, so all other axes must agree; b1 gives (8, 8, 8), b5 gives (4, 4, 8)"),
     (Sum(Conv(8, 1), Conv(9, 1)), (8, 8, 3), "Sum adds its branches, so their shapes must be equal; 0 gives (8, 8, 8), 1 gives (8, 8, 9)"),
-    (Scope(features=Conv(8, 3) >> Conv(8, 7)), (8, 8, 3), "features.1: Conv: a window that spans 7×7 does not fit into an image of 6×6 with padding "
+    (Scope(features=Conv(8, 3) >> Conv(8, 7)), (8, 8, 3),
+        "features.1: Conv: a window that spans 7×7 does not fit into an image of 6×6 with padding "
      "(top 0, bottom 0, left 0, right 0). Use a smaller kernel_size or more padding"),
     (Flatten() >> Conv(8, 3), (8, 8, 3), "1: Conv expects an image (height, width, channels); got (192,). Is there a Flatten() before it?"),
     (Conv(8, 3), (10, 3), "Conv expects an image (height, width, channels); got (10, 3). Conv1d takes sequences"),
@@ -68,17 +69,20 @@ def test_the_lectures_sizes():
     (LayerNorm(axes=2), (8,), "LayerNorm over the last 2 axes got (8,), which has 1"),
     (Reshape((4, 4)), (15,), "Reshape to (4, 4) needs 16 values; got (15,), which is 15"),
     (MaxPool(2, padding=2), (8, 8, 1), "MaxPool: padding must be at most half of the window, got 2 for a window that spans 2"),
-    (DistancePool(3, weights=((1.0, 1.0), (1.0, 1.0))), (8, 8, 1), "DistancePool: weights must have the shape (3, 3) of the window, got (2, 2)"),
+    (DistancePool(3, weights=((1.0, 1.0), (1.0, 1.0))), (8, 8, 1),
+        "DistancePool: weights must have the shape (3, 3) of the window, got (2, 2)"),
     (MaxPool((2, 3)), (8, 3), "MaxPool got the sequence (8, 3), for which kernel_size is one integer, not (2, 3)"),
     (Scope(_a=Scope(conv=Conv(1, 1)), _b=Scope(conv=Conv(1, 1))), (8, 8, 1),
-     "conv: Conv: two layers have the path 'conv.weight'. A keyword that begins with _ leaves no segment: give one of them a name, or, if they are to "
+     "conv: Conv: two layers have the path 'conv.weight'. A keyword that begins with _ leaves no segment: give one of them a name, or, "
+     "if they are to "
      "have the same parameters, write Share('conv', …) around both"),
     (Scope(_a=Scope(_d=Dropout()), _b=Scope(_d=Dropout())), (8,), "Dropout: two layers have the path '_d'"),
     (Share("k", Conv(8, 3)) >> Share("k", Conv(8, 3)), (8, 8, 3),
      "k: Conv: 'k.weight' is shared, but was (3, 3, 3, 8) at its first use and is (3, 3, 8, 8) here. "
      "Share needs inputs and layers that agree; give this one another key"),
     (Share("k", Scope(_a=Conv(1, 1), _b=Conv(1, 1))), (8, 8, 1), "k: Conv: two layers have the path 'k.weight'"),
-    (Conv(96, 11, stride=4), (3, 8, 8), "Conv: a window that spans 11×11 does not fit into an image of 3×8 with padding (top 0, bottom 0, left 0, right 0). "
+    (Conv(96, 11, stride=4), (3, 8, 8), "Conv: a window that spans 11×11 does not fit into an image of 3×8 with padding "
+     "(top 0, bottom 0, left 0, right 0). "
      "Use a smaller kernel_size or more padding. The input (3, 8, 8) looks channels-first: write (8, 8, 3)"),
     (ReLU(), (1, 28, 28, 1), "shape must be (height, width, channels), (length, channels) or (features,), got (1, 28, 28, 1). "
                              "Leave the batch axis out: (28, 28, 1)"),

@@ -35,11 +35,15 @@ from tinygradconv.spec import (
 a, b, c = Conv(8, 1), Conv(8, 3, padding=1), ReLU()
 
 SPECS = [
-    a >> b >> c, a | b, (a | b) >> c, a >> c | b >> c, c * 3, Chain(a), Chain(a | b), Concat(a | b, c), Concat(left=a, right=b), Concat(a, right=b),
-    Sum(a >> c, b), Sum(_main=a, skip=b), Residual(b), Residual(b >> c, a), Scope(conv1=a, bn1=BatchNorm(), _relu=c), Scope(**{"0": a, "1": b}),
+    a >> b >> c, a | b, (a | b) >> c, a >> c | b >> c, c * 3, Chain(a), Chain(a | b), Concat(a | b, c), Concat(left=a, right=b),
+    Concat(a, right=b),
+    Sum(a >> c, b), Sum(_main=a, skip=b), Residual(b), Residual(b >> c, a), Scope(conv1=a, bn1=BatchNorm(), _relu=c),
+    Scope(**{"0": a, "1": b}),
     Aux(Flatten() >> Dense(10)), Aux(Dense(10), weight=0.5), Share("enc.a", a) >> Share("enc.a", a), (a | b) * 2 >> c,
-    Conv(6, (5, 3), stride=2, padding=((1, 0), (2, 1)), dilation=(1, 2), groups=2, bias=False, init=GlorotUniform()), Conv(6, 5, padding="same"),
-    Dense(3, init=Constant(0.25)), DistancePool(2, weights=((1.0, 0.5), (0.5, 0.25))), LpPool(3, 1.5, stride=1), MaxPool(3, stride=2, ceil_mode=True),
+    Conv(6, (5, 3), stride=2, padding=((1, 0), (2, 1)), dilation=(1, 2), groups=2, bias=False, init=GlorotUniform()),
+    Conv(6, 5, padding="same"),
+    Dense(3, init=Constant(0.25)), DistancePool(2, weights=((1.0, 0.5), (0.5, 0.25))), LpPool(3, 1.5, stride=1),
+    MaxPool(3, stride=2, ceil_mode=True),
     Dropout(0.4), Reshape((4, 4, 3)), ConvTranspose(3, 4, stride=2, padding=1, output_padding=1),
 ]
 
@@ -98,7 +102,8 @@ def test_a_spec_does_not_change(spec):
     (lambda: a | ReLU, TypeError, "the right side of | must be a layer, got the class ReLU. Make one: ReLU(…)"),
     (lambda: a >> 3, TypeError, "the right side of >> must be a layer such as ReLU() or Conv(6, 5), got 3 of type int"),
     (lambda: Scope(conv1=ReLU), TypeError, "Scope(conv1=…) must be a layer, got the class ReLU. Make one: ReLU(…)"),
-    (lambda: Residual(a, None), TypeError, "the shortcut of a Residual must be a layer such as ReLU() or Conv(6, 5), got None of type NoneType"),
+    (lambda: Residual(a, None), TypeError,
+     "the shortcut of a Residual must be a layer such as ReLU() or Conv(6, 5), got None of type NoneType"),
     (lambda: Scope(), TypeError, "Scope needs at least one part"),
     (lambda: Chain(), TypeError, "Chain needs at least one part"),
     (lambda: Concat(), TypeError, "Concat needs at least one branch"),
@@ -123,7 +128,8 @@ def test_a_spec_does_not_change(spec):
     (lambda: Dropout("half"), TypeError, "Dropout: rate must be a number, got 'half' of type str"),
     (lambda: BatchNorm(epsilon=0), ValueError, "BatchNorm: epsilon must be above 0, got 0"),
     (lambda: LpPool(2, float("inf")), ValueError, "LpPool: p must be finite, got inf"),
-    (lambda: DistancePool(2, weights=[[1, 2], [3]]), ValueError, "DistancePool: the rows of weights must be equally long, got [[1, 2], [3]]"),
+    (lambda: DistancePool(2, weights=[[1, 2], [3]]), ValueError,
+        "DistancePool: the rows of weights must be equally long, got [[1, 2], [3]]"),
     (lambda: DistancePool(2, weights=[0, 0]), ValueError, "DistancePool: weights must not be negative and not all 0, got [0, 0]"),
     (lambda: Reshape((0, 3)), ValueError, "Reshape: a length must be at least 1, got 0"),
 ])

@@ -75,7 +75,7 @@ def run(network: Network, parameters: Mapping[str, Tensor], buffers: dict[str, T
 class Model:
     """model(x, train=False): a network with weights.
 
-    `parameters` (leaf tensors, by path) are learned; `buffers` (constants, by path) are remembered, and are replaced, never changed in place.
+    `parameters` (leaf tensors, by path) are learned; `buffers` (constants, by path) remembered, and replaced, never changed in place.
     `spec`, `network`, `input_shape`, `seed` and `dtype` say what was built. `counter` counts training calls; with `seed` and a layer's path
     it determines every random number. Weights are drawn per path, so a layer more or less does not change the others.
     """
@@ -149,7 +149,7 @@ class Model:
             return said + "Add the batch axis: x[None]"
         if len(want) == 3 and got[-3:] == (want[2], *want[:2]):
             return said + "It looks channels-first: use x.permute_dims((0, 2, 3, 1))" + ("" if len(got) == 4 else " on a batch, x[None]")
-        if len(want) > 1 and want[-1] == 1 and got in (want[:-1], (got[0], *want[:-1])):
+        if len(want) > 1 and want[-1] == 1 and want[:-1] in (got, got[1:]):
             if len(got) == len(want):
                 return said + "Add the axis of channels: x[..., None]"
             return said + "Add the axes of the batch and the channels: x[None, ..., None]"

@@ -111,9 +111,10 @@ class Network:
 
     def wire(self, spec: Spec, flow: Flow, place: Place) -> Flow:
         """Let `spec` add its steps, and remember which step its output comes from."""
-        flow = spec.wire(self, flow, place)
-        self.ends[place.label] = flow.step
-        return flow
+        made = spec.wire(self, flow, place)
+        if made is not flow or place.label not in self.ends:            # an Aux lets its input pass: what ends there is its head
+            self.ends[place.label] = made.step
+        return made
 
     def shared(self, key: str, place: Place) -> Place:
         """The place of one more use of Share `key`."""

@@ -1,0 +1,60 @@
+"""The networks by name, with the numbers that everybody knows them by."""
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tinygradconv.models import MODELS, get, lenet5
+from tinygradconv.spec import AvgPool, Conv, Dense, Flatten, Spec, Tanh
+
+
+def test_lenet5_is_the_common_form():
+    assert lenet5 == (Conv(6, 5, padding=2) >> Tanh() >> AvgPool(2) >> Conv(16, 5) >> Tanh() >> AvgPool(2) >> Flatten()
+                      >> Dense(120) >> Tanh() >> Dense(84) >> Tanh() >> Dense(10))
+    totals = lenet5.table((28, 28, 1)).totals
+    assert totals["parameters"] == 61_706 and totals["macs"] == 416_520
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_model_builds_for_its_default_input(name):
+    spec, shape = get(name)
+    assert isinstance(spec, Spec)
+    assert spec.build(shape)(np.zeros((2, *shape), np.float32)).shape == (2, *spec.infer(shape).output_shape)
+
+
+@pytest.mark.parametrize(("name", "text"), [
+    ("lenet", "there is no model 'lenet'; did you mean 'lenet5'? The models are: lenet5"),
+    ("LeNet-5", "there is no model 'LeNet-5'; did you mean 'lenet5'? The models are: lenet5"),
+    ("transformer", "there is no model 'transformer'. The models are: lenet5"),
+])
+def test_an_unknown_model_is_answered_with_the_closest(name, text):
+    with pytest.raises(ValueError) as caught:
+        get(name)
+    assert str(caught.value).startswith(text)
+
+
+def test_lenet5_agrees_with_torch_in_logits_and_gradients():
+    torch = pytest.importorskip("torch")
+    model = lenet5.build((28, 28, 1))
+    x = np.random.default_rng(0).normal(size=(3, 28, 28, 1)).astype(np.float32)
+    nn = torch.nn
+    theirs = nn.Sequential(nn.Conv2d(1, 6, 5, padding=2), nn.Tanh(), nn.AvgPool2d(2), nn.Conv2d(6, 16, 5), nn.Tanh(), nn.AvgPool2d(2),
+        nn.Flatten(),
+                           nn.Linear(400, 120), nn.Tanh(), nn.Linear(120, 84), nn.Tanh(), nn.Linear(84, 10))
+    flattened = {f"{step.path}.weight": step.flattened for step in model.network.steps if step.flattened}
+
+    def as_torch(name, values):
+        """Our layout as torch's: convolutions to O, I, kh, kw; dense rows from H·W·C to C·H·W order, transposed."""
+        if values.ndim == 4:
+            return values.transpose(3, 2, 0, 1)
+        if name in flattened:
+            (shape,) = flattened[name]
+            values = values.reshape(*shape, -1).transpose(2, 0, 1, 3).reshape(values.shape)
+        return values.T
+    theirs.load_state_dict({name: torch.from_numpy(as_torch(name, p.numpy()).copy()) for name, p in model.parameters.items()})
+    y, expected = model(x, train=True), theirs(torch.from_numpy(x).permute(0, 3, 1, 2))
+    np.testing.assert_allclose(y.numpy(), expected.detach().numpy(), atol=1e-5)
+    (y * y).sum().backward()
+    (expected * expected).sum().backward()
+    for name, parameter in theirs.named_parameters():
+        np.testing.assert_allclose(as_torch(name, model.parameters[name].grad.numpy()), parameter.grad.numpy(), rtol=1e-4, atol=1e-4)

@@ -1,0 +1,135 @@
+"""The table: known counts, and bytes that a real tape is measured to keep."""
+from __future__ import annotations
+
+import gc
+import json
+
+import numpy as np
+import pytest
+
+from tinygradconv import Tensor
+from tinygradconv.autodiff import Node
+from tinygradconv.models import lenet5
+from tinygradconv.spec import (
+    LRN,
+    Aux,
+    AvgPool,
+    BatchNorm,
+    Conv,
+    Dense,
+    Dropout,
+    Flatten,
+    GlobalAvgPool,
+    GroupNorm,
+    Identity,
+    LayerNorm,
+    MaxPool,
+    ReLU,
+    Residual,
+    Scope,
+    Share,
+    Sigmoid,
+    Sum,
+    Tanh,
+)
+
+
+def test_lenet5_layer_by_layer():
+    table = lenet5.table((28, 28, 1))
+    assert [(row.path, row.kind, row.output, row.parameters, row.macs) for row in table.rows] == [
+        ("0", "Conv", (28, 28, 6), 156, 117_600), ("1", "Tanh", (28, 28, 6), 0, 0), ("2", "AvgPool", (14, 14, 6), 0, 0),
+        ("3", "Conv", (10, 10, 16), 2_416, 240_000), ("4", "Tanh", (10, 10, 16), 0, 0), ("5", "AvgPool", (5, 5, 16), 0, 0),
+        ("6", "Flatten", (400,), 0, 0), ("7", "Dense", (120,), 48_120, 48_000), ("8", "Tanh", (120,), 0, 0),
+        ("9", "Dense", (84,), 10_164, 10_080), ("10", "Tanh", (84,), 0, 0), ("11", "Dense", (10,), 850, 840)]
+    assert table.totals["parameters"] == 61_706 and table.totals["macs"] == 416_520
+    # Float32 by hand: each weight keeps its input, each tanh its output; an average keeps nothing, and a dense layer shares the tanh's.
+    assert [row.kept_bytes for row in table.rows] == [4 * n for n in (784, 4704, 0, 1176, 1600, 0, 0, 400, 120, 0, 84, 0)]
+    assert [row.activation_bytes for row in table.rows] == [4 * n for n in (4704, 4704, 1176, 1600, 1600, 400, 0, 120, 120, 84, 84, 10)]
+    assert [row.receptive_field for row in table.rows[:6]] == [(n, n) for n in (5, 5, 6, 14, 14, 16)]
+    assert [row.stride for row in table.rows[:6]] == [(n, n) for n in (1, 1, 2, 2, 2, 4)]
+
+
+def test_as_text():
+    assert str((Conv(6, 5, padding=2) >> Tanh() >> Flatten() >> Dense(10, bias=False)).table((28, 28, 1))) == """\
+path  layer    output   parameters     MACs  activation      kept  field  stride
+────────────────────────────────────────────────────────────────────────────────
+      input    28×28×1
+0     Conv     28×28×6         156  117,600    18.4 KiB  3.06 KiB    5×5     1×1
+1     Tanh     28×28×6                         18.4 KiB  18.4 KiB    5×5     1×1
+2     Flatten  4704                                                  5×5     1×1
+3     Dense    10           47,040   47,040        40 B            32×32   28×28
+────────────────────────────────────────────────────────────────────────────────
+      total                 47,196  164,640    36.8 KiB  21.4 KiB"""
+
+
+def test_as_json():
+    table = lenet5.table((28, 28, 1))
+    data = json.loads(table.to_json())
+    assert data == table.as_dict() and list(data) == ["input", "layers", "totals"] and data["input"] == [28, 28, 1]
+    assert data["layers"][0] == {"path": "0", "kind": "Conv", "layer": "Conv(6, 5, padding=2)", "output": [28, 28, 6], "parameters": 156,
+                                 "macs": 117600, "activation_bytes": 18816, "kept_bytes": 3136, "receptive_field": [5, 5], "stride": [1, 1]}
+    assert data["totals"] == {"parameters": 61706, "macs": 416520, "activation_bytes": 58408, "kept_bytes": 35472}
+
+
+def arrays_held_by(y):
+    """Every array that can be reached from a tensor's node: the garbage collector's word, not the tape's."""
+    found, seen, waiting = {}, set(), [y.node]
+    while waiting:
+        thing = waiting.pop()
+        if id(thing) in seen:
+            continue
+        seen.add(id(thing))
+        if isinstance(thing, np.ndarray):
+            while isinstance(thing.base, np.ndarray):
+                thing = thing.base
+            found[id(thing)] = thing
+        elif isinstance(thing, Tensor):
+            waiting += [thing.data, thing.node]
+        elif isinstance(thing, Node):
+            waiting += [thing.kept, *thing.parents]
+        elif isinstance(thing, (dict, tuple, list)):
+            waiting += gc.get_referents(thing)
+    return list(found.values())
+
+
+def block(width, stride):
+    body = Conv(width, 3, stride=stride, padding=1, bias=False) >> BatchNorm() >> ReLU() >> Conv(width, 3, padding=1,
+        bias=False) >> BatchNorm()
+    return Residual(body, Conv(width, 1, stride=stride, bias=False) >> BatchNorm()) >> ReLU()
+
+
+@pytest.mark.parametrize(("spec", "shape"), [
+    (lenet5, (28, 28, 1)),
+    (Conv(8, 3, padding=1) >> block(8, 1) >> block(16, 2) >> GlobalAvgPool() >> Dense(10), (16, 16, 3)),
+    ((Conv(4, 1) >> ReLU() | Conv(4, 3, padding=1) >> Sigmoid() | MaxPool(3, stride=1, padding=1) >> Conv(2,
+        1)) >> LRN() >> Flatten() >> Dropout() >> Dense(3),
+     (12, 10, 3)),
+    (Conv(8, 3, stride=2) >> GroupNorm(2) >> ReLU() >> MaxPool(2) >> LayerNorm() >> Sum(a=Tanh(), b=Identity()) >> Flatten() >> Dense(3),
+        (17, 17, 2)),
+    (Dropout() >> Conv(4, 3) >> Share("k", Conv(4, 1)) >> ReLU() >> Share("k", Conv(4, 1)) >> AvgPool(2) >> Flatten() >> Dense(2),
+        (9, 9, 3)),
+], ids=["lenet5", "residual", "branches", "norms", "shared"])
+def test_kept_bytes_are_those_that_a_real_tape_holds(spec, shape):
+    model = spec.build(shape)
+    y = model(np.random.default_rng(0).normal(size=(1, *shape)).astype(np.float32), train=True)
+    own = {id(parameter.data) for parameter in model.parameters.values()}
+    own |= {id(parameter.data.base) for parameter in model.parameters.values() if parameter.data.base is not None}
+    measured = sum(array.nbytes for array in arrays_held_by(y) if id(array) not in own)
+    assert spec.table(shape).totals["kept_bytes"] == measured
+
+
+def test_what_comes_before_the_first_parameter_keeps_nothing():
+    rows = (LRN() >> MaxPool(2) >> Conv(4, 3)).table((8, 8, 2)).rows
+    assert [row.kept_bytes for row in rows] == [0, 0, 4 * 4 * 4 * 2]
+
+
+def test_float64_takes_twice_the_bytes():
+    single, double = lenet5.table((28, 28, 1)), lenet5.table((28, 28, 1), dtype="float64")
+    assert double.totals["kept_bytes"] == 2 * single.totals["kept_bytes"]
+
+
+def test_heads_and_shared_parameters_are_in_the_totals_once():
+    spec = Scope(a=Share("k", Conv(3, 1)), aux=Aux(Flatten() >> Dense(2)), b=Share("k", Conv(3, 1)))
+    table = spec.table((4, 4, 3))
+    assert [(row.path, row.parameters) for row in table.rows] == [("k", 12), ("aux.0", 0), ("aux.1", 98), ("k", 0)]
+    assert table.totals["macs"] == 2 * 144 + 96
