@@ -5,8 +5,15 @@ import tinygradconv as tgc
 
 from .common import ACTIVATIONS, DEVICES, ForwardAndGradient, variable
 
-OPS = {"relu": tgc.relu, "leaky_relu": tgc.leaky_relu, "elu": tgc.elu, "gelu": tgc.gelu, "silu": tgc.silu, "softplus": tgc.softplus,
-       "sigmoid": tgc.sigmoid}
+OPS = {
+    "relu":       lambda x: tgc.relu(x),
+    "leaky_relu": lambda x: tgc.leaky_relu(x),
+    "elu":        lambda x: tgc.elu(x),
+    "gelu":       lambda x: tgc.gelu(x),
+    "silu":       lambda x: tgc.silu(x),
+    "softplus":   lambda x: tgc.softplus(x),
+    "sigmoid":    lambda x: tgc.sigmoid(x),
+}
 
 
 class Activation(ForwardAndGradient):

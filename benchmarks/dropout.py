@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import tinygradconv as tgc
+from tinygradconv.ops.random import key_of
 
 from .common import DEVICES, ForwardAndGradient, variable
 
@@ -16,5 +17,5 @@ class Dropout(ForwardAndGradient):
 
     def prepare(self, device: str, layer: str) -> None:
         """The features, and a key as a model has one per layer."""
-        key = tgc.key_of(0, "benchmark")
+        key = key_of(0, "benchmark")
         self.examine(lambda x: tgc.dropout(x, 0.5, key=key, step=0), variable(FEATURES[layer], device))

@@ -1,7 +1,7 @@
 """Random numbers: initial weights, and the order of the images of an epoch. Named so because random.py would hide Python's own from asv."""
 from __future__ import annotations
 
-import tinygradconv as tgc
+from tinygradconv.ops.random import key_of, normal, permutation, random_bits, uniform
 
 from .common import Benchmark
 
@@ -16,20 +16,20 @@ class Random(Benchmark):
 
     def prepare(self, weights: str) -> None:
         """How many numbers, and from which stream."""
-        self.count, self.key = SIZES[weights], tgc.key_of(0, "benchmark")
+        self.count, self.key = SIZES[weights], key_of(0, "benchmark")
 
     def time_bits(self, weights: str) -> None:
         """64 bits a number."""
-        tgc.random_bits((self.count,), key=self.key)
+        random_bits((self.count,), key=self.key)
 
     def time_uniform(self, weights: str) -> None:
         """float32 in [0, 1)."""
-        tgc.uniform((self.count,), key=self.key)
+        uniform((self.count,), key=self.key)
 
     def time_normal(self, weights: str) -> None:
         """float32, normally distributed."""
-        tgc.normal((self.count,), key=self.key)
+        normal((self.count,), key=self.key)
 
     def time_permutation(self, weights: str) -> None:
         """The numbers from 0 on in random order."""
-        tgc.permutation(self.count, key=self.key)
+        permutation(self.count, key=self.key)

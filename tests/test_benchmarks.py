@@ -17,6 +17,7 @@ import tinygradconv as tgc
 from tinygradconv import ops
 
 discovery = pytest.importorskip("asv_runner.discovery", reason="needs asv: pip install '.[test]'")
+update_sys_path = pytest.importorskip("asv_runner._aux").update_sys_path
 ROOT = Path(__file__).resolve().parent.parent
 SUITE = ROOT / "benchmarks"
 NAME = re.compile(r"^(time|timeraw|mem|peakmem|track)_")
@@ -25,6 +26,7 @@ NAME = re.compile(r"^(time|timeraw|mem|peakmem|track)_")
 def discovered(folder: Path) -> list:
     """The benchmarks that asv itself finds in a folder."""
     before = list(sys.meta_path)
+    update_sys_path(str(folder))
     try:
         return list(discovery.disc_benchmarks(str(folder)))
     finally:
@@ -70,14 +72,14 @@ def functions(tree: ast.Module):
             yield from ((node.name, method) for method in node.body if isinstance(method, ast.FunctionDef))
 
 
-@pytest.mark.parametrize(("body", "problem"), [("tgc.no_such_op(1)", "no attribute 'no_such_op'"), ("return None", "not a number"),
+@pytest.mark.parametrize(("body", "problem"), [("tgc.no_such_op(1)", "no_such_op"), ("return None", "not a number"),
                                                ("return 7", "has no unit")])
-def test_a_broken_benchmark_is_noticed(tmp_path, monkeypatch, body, problem):
+def test_a_broken_benchmark_is_noticed(tmp_path, body, problem):
     folder = tmp_path / "planted_benchmarks"
     folder.mkdir()
     (folder / "__init__.py").write_text(f"import tinygradconv as tgc\n\n\ndef track_planted():\n    {body}\n")
     (planted,) = discovered(folder)
-    monkeypatch.delitem(sys.modules, folder.name)
+    del sys.modules[folder.name]
     with pytest.raises((AttributeError, AssertionError), match=problem):
         run_once(planted)
 
@@ -91,37 +93,45 @@ def test_a_benchmark_that_cannot_be_imported_is_noticed(tmp_path):
 
 
 def families() -> dict[str, set[str]]:
-    """Op files that offer something under tgc, and what: files of helpers offer nothing."""
+    """Op files, and what each offers to users; files of helpers offer nothing."""
     modules = [importlib.import_module(f"{ops.__name__}.{m.name}") for m in pkgutil.iter_modules(ops.__path__)]
     offered = {m.__name__.rsplit(".", 1)[1]: offers(m) for m in modules}
     return {name: names for name, names in offered.items() if names}
 
 
 def offers(module: types.ModuleType) -> set[str]:
-    """The names of a module's own functions and ops that are public as tgc.<name>."""
+    """The names of a file's own functions and ops that are public as tgc.<name>; the random numbers are public where they stand."""
     own = getattr(module, "__all__", None) or [node.name for _, node in functions(ast.parse(Path(module.__file__).read_text()))]
-    return {name for name in own if not name.startswith("_") and name in vars(module) and getattr(tgc, name, None) is vars(module)[name]}
+    home = module if module is ops.random else tgc
+    return {name for name in own if not name.startswith("_") and name in vars(module) and getattr(home, name, None) is vars(module)[name]}
 
 
 def used() -> set[str]:
-    """Every <name> for which some benchmark says tgc.<name>."""
-    return {node.attr for path in SUITE.glob("*.py") for node in ast.walk(ast.parse(path.read_text()))
-            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "tgc"}
+    """Every <name> for which some benchmark says tgc.<name>, or imports it from an op file."""
+    names = set()
+    for path in SUITE.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "tgc":
+                names.add(node.attr)
+            elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("tinygradconv.ops."):
+                names |= {alias.name for alias in node.names}
+    return names
 
 
 def missing(family: dict[str, set[str]]) -> list[str]:
-    return [f"ops/{name}.py has no benchmark: use one of tgc.{{{', '.join(sorted(names))}}} in benchmarks/{name}.py"
-            for name, names in family.items() if not names & used()]
+    measured = used()
+    return [f"ops/{name}.py has no benchmark: use one of {{{', '.join(sorted(names))}}} in benchmarks/{name}.py"
+            for name, names in family.items() if not names & measured]
 
 
 def test_every_op_family_has_a_benchmark():
-    assert {"conv", "pool", "norm", "matmul", "elementwise", "loss"} <= set(families())
+    assert {"conv", "pool", "norm", "matmul", "elementwise", "loss", "random"} <= set(families())
     assert not missing(families())
 
 
 def test_a_family_without_a_benchmark_is_noticed():
     assert missing({"conv": {"conv2d"}, "wavelet": {"haar", "daubechies"}}) == [
-        "ops/wavelet.py has no benchmark: use one of tgc.{daubechies, haar} in benchmarks/wavelet.py"]
+        "ops/wavelet.py has no benchmark: use one of {daubechies, haar} in benchmarks/wavelet.py"]
 
 
 def test_no_module_hides_one_of_pythons_own():
