@@ -117,10 +117,16 @@ cdef class Block:
     cdef readonly Py_ssize_t nbytes
     cdef int kind
 
-    def __cinit__(self, Py_ssize_t nbytes):
+    def __init__(self, Py_ssize_t nbytes):
         if nbytes < 0:
             raise ValueError(f"Block: nbytes must be at least 0, got {nbytes}")
-        cached = CACHED
+        if self.memory != NULL:
+            raise ValueError("Block: made once, a block keeps its memory; make another")
+        self.fill(nbytes)
+
+    cdef int fill(self, Py_ssize_t nbytes) except -1:
+        """Take memory for nbytes; MemoryError where there is none."""
+        cdef Py_ssize_t cached = CACHED
         self.nbytes = nbytes
         self.kind = class_of(nbytes)
         if self.kind < CLASSES:
@@ -128,6 +134,7 @@ cdef class Block:
         if self.memory == NULL:
             raise MemoryError(f"no memory for an array of {nbytes} bytes: {IN_USE} bytes are in use, and {cached} were cached and have "
                               "been given back. Use a smaller batch, or keep less for backward (remat)")
+        return 0
 
     def __dealloc__(self):
         global IN_USE, CACHED
@@ -141,6 +148,8 @@ cdef class Block:
         PyThread_release_lock(LOCK)
 
     def __getbuffer__(self, Py_buffer* buffer, int flags):
+        if self.memory == NULL:
+            raise BufferError("Block: no memory; make it with Block(nbytes)")
         PyBuffer_FillInfo(buffer, self, self.memory, self.nbytes, 0, flags)
 
     def __len__(self):
@@ -166,7 +175,9 @@ def array(tuple shape, dtype):
         if axis and nbytes > (<Py_ssize_t>1 << 61) // axis:
             raise MemoryError(f"no memory for an array of shape {shape} and dtype {kind}: {IN_USE} bytes are in use, {CACHED} cached")
         nbytes *= axis
-    return ndarray(shape, kind, Block(nbytes))
+    cdef Block block = Block.__new__(Block)
+    block.fill(nbytes)
+    return ndarray(shape, kind, block)
 
 
 def statistics():

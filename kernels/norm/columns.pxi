@@ -30,7 +30,9 @@ cdef Plan plan_of(Py_ssize_t M, Py_ssize_t C, Py_ssize_t most) noexcept nogil:
 cdef void moments_of_block(const vector* x, Py_ssize_t rows, Py_ssize_t stride, vector* sums) noexcept nogil:
     """Two registers of columns of a block: sums[0:2] = Σ (x − first row), sums[2:4] = Σ (x − first row)²."""
     cdef Py_ssize_t m
-    cdef vector first = x[0], second = x[1], a = first - first, b = second - second, aa = a, bb = b, d
+    cdef vector first = x[0], second = x[1], a, b, aa, bb, d
+    memset(&a, 0, TGC_BYTES)
+    b, aa, bb = a, a, a
     for m in range(rows):
         d = x[m * stride] - first
         a = a + d
@@ -45,7 +47,9 @@ cdef void products_of_block(const vector* g, const vector* x, const vector* mean
                             vector* sums) noexcept nogil:
     """Two registers of columns of a block: sums[0:2] = Σ g, sums[2:4] = Σ g · (x − mean)."""
     cdef Py_ssize_t m
-    cdef vector first = mean[0], second = mean[1], a = first - first, b = second - second, aa = a, bb = b
+    cdef vector first = mean[0], second = mean[1], a, b, aa, bb
+    memset(&a, 0, TGC_BYTES)
+    b, aa, bb = a, a, a
     for m in range(rows):
         a = a + g[m * stride]
         aa = aa + g[m * stride] * (x[m * stride] - first)
