@@ -10,6 +10,7 @@ import pytest
 from tinygradconv import Tensor
 from tinygradconv.autodiff import Node
 from tinygradconv.models import lenet5
+from tinygradconv.ops.elementwise import tanh
 from tinygradconv.spec import (
     LRN,
     Aux,
@@ -133,3 +134,9 @@ def test_heads_and_shared_parameters_are_in_the_totals_once():
     table = spec.table((4, 4, 3))
     assert [(row.path, row.parameters) for row in table.rows] == [("k", 12), ("aux.0", 0), ("aux.1", 98), ("k", 0)]
     assert table.totals["macs"] == 2 * 144 + 96
+
+
+def test_the_measurement_notices_one_array_more():
+    x, scale = Tensor(np.ones((4, 8), np.float32), requires_grad=True), Tensor(np.ones((4, 8), np.float32), requires_grad=True)
+    once, more = (sum(array.nbytes for array in arrays_held_by(y)) for y in (x * scale, tanh(x * scale)))
+    assert (once, more) == (256, 384)
