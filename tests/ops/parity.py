@@ -77,8 +77,8 @@ def theirs(f: Callable[..., Any], arrays: Arrays, g: np.ndarray, weights: Arrays
 
 
 def channels_first(x: Any) -> Any:
-    """A torch tensor (N, …, C) as (N, C, …)."""
-    return x.movedim(-1, 1)
+    """A torch tensor (N, …, C) as (N, C, …), copied: some of torch's backward passes refuse strided views."""
+    return x.movedim(-1, 1).contiguous()
 
 
 def channels_last(x: Any) -> Any:

@@ -72,7 +72,7 @@ def torch_conv(case):
 
     def run(x, w, bias):
         padded = pad(channels_first(x), (left, right, top, bottom))
-        y = torch_conv2d(padded, w.permute(3, 2, 0, 1), bias, case.options["stride"], 0, case.options["dilation"], case.groups)
+        y = torch_conv2d(padded, w.permute(3, 2, 0, 1).contiguous(), bias, case.options["stride"], 0, case.options["dilation"], case.groups)
         return channels_last(y)
     return run
 
@@ -151,7 +151,7 @@ def test_conv1d_is_pytorchs(backend, case):
     g = np.random.default_rng(0).standard_normal(y.shape)
 
     def run(x, w, b):
-        return channels_last(F.conv1d(F.pad(channels_first(x), pads), w.permute(2, 1, 0), b, s, 0, d, case.groups))
+        return channels_last(F.conv1d(F.pad(channels_first(x), pads), w.permute(2, 1, 0).contiguous(), b, s, 0, d, case.groups))
     assert k == w.shape[0]
     if case.x[0]:
         mine = ours(lambda x, w, b: conv1d(x, w, b, stride=s, padding=pads, dilation=d, groups=case.groups), [x, w, bias], g)
