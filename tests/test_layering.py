@@ -34,8 +34,11 @@ def modules():
 def imports(path: Path, parts: tuple[str, ...]):
     """(module parts below tinygradconv, line, whether at import time) of every import of ours in a file."""
     tree = ast.parse(path.read_text())
-    top = set(map(id, ast.walk(ast.Module([n for n in tree.body if isinstance(n, (ast.Import, ast.ImportFrom, ast.If, ast.Try))], []))))
+    top = set(map(id, ast.walk(ast.Module([n for n in tree.body if isinstance(n, (ast.Import, ast.ImportFrom, ast.Try))], []))))
+    for_types = {id(inner) for node in tree.body if isinstance(node, ast.If) for inner in ast.walk(node)}          # if TYPE_CHECKING:
     for node in ast.walk(tree):
+        if id(node) in for_types:
+            continue
         if isinstance(node, ast.Import):
             for alias in node.names:
                 if alias.name.split(".")[0] == "tinygradconv":

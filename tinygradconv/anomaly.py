@@ -18,7 +18,7 @@ class AnomalyError(ArithmeticError):
 
 @contextlib.contextmanager
 def anomaly() -> Iterator[None]:
-    """Within the block, the first NaN or infinity that finite values give, forward or backward, raises AnomalyError with op and source line.
+    """Within the block, the first NaN or infinity that finite values give raises AnomalyError, with the op and source line.
 
     The same as the setting `anomaly` (TGC_ANOMALY=1). Every result is read once more, so it is slower.
     """

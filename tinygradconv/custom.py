@@ -10,12 +10,14 @@ import numpy as np
 from tinygradconv.autodiff import Primitive
 from tinygradconv.tensor import Tensor
 
+Rule = Callable[..., Tensor]
 
-def custom_op(forward: Callable[..., np.ndarray], *, vjp: Callable[..., Tensor] | dict[str, Callable[..., Tensor]], name: str | None = None) -> Primitive:
+
+def custom_op(forward: Callable[..., np.ndarray], *, vjp: Rule | dict[str, Rule], name: str | None = None) -> Primitive:
     """An op of your own: `forward` on NumPy arrays, `vjp` a rule (or a dict of rules by input) on tensors.
 
-    A rule takes the cotangent g and asks for inputs, `y` and keyword options by name, as every rule does. For a ufunc, or a function whose
-    parameters cannot be seen, the one rule's own parameters name the inputs.
+    A rule takes the cotangent g and asks for inputs, `y` and keyword options by name, as every rule does. For a ufunc, or a
+    function whose parameters cannot be seen, the one rule's own parameters name the inputs.
 
     >>> import numpy as np, tinygradconv as tgc
     >>> sine = custom_op(np.sin, vjp=lambda g, x: g * tgc.cos(x), name="sine")
