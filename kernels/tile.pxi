@@ -11,6 +11,9 @@ cdef extern from "vector.h":
     enum: TGC_WIDE_ROWS      # rows of a tile two vectors wide
     enum: TGC_NARROW_ROWS    # rows of a tile one vector wide
 
+cdef extern from *:
+    void __builtin_prefetch(const void* address, int write) noexcept nogil
+
 ctypedef fused vector:
     vector_float
     vector_double
@@ -19,6 +22,24 @@ ctypedef fused vector:
 # stay in the first-level cache while all rows of a strip pass by, and rounding errors grow with the chain, not with the whole sum.
 cdef enum:
     CHAIN = 256
+
+
+cdef inline Py_ssize_t smaller(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
+    return a if a < b else b
+
+
+cdef inline Py_ssize_t larger(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
+    return a if a > b else b
+
+
+cdef inline Py_ssize_t round_up(Py_ssize_t size, Py_ssize_t unit) noexcept nogil:
+    """The next multiple of `unit`."""
+    return (size + unit - 1) // unit * unit
+
+
+cdef inline Py_ssize_t lanes_of(Py_ssize_t itemsize) noexcept nogil:
+    """Elements in one vector; a block of columns is two of them, and a last one that fits into one vector is one."""
+    return TGC_BYTES // itemsize
 
 
 cdef inline void register_tile(const int MR, const int NV, const floating* x, const Py_ssize_t* row, const Py_ssize_t* run,
@@ -35,6 +56,9 @@ cdef inline void register_tile(const int MR, const int NV, const floating* x, co
     cdef floating* out
     cdef Py_ssize_t lanes = TGC_BYTES // sizeof(floating), r, k
     cdef int i, j
+    for i in range(MR):
+        if i < rows:
+            __builtin_prefetch(y + to[i], 1)       # the result's lines arrive while the sum runs
     for k in range(lanes):
         edge[k] = 0
     for i in range(MR):
@@ -72,50 +96,34 @@ cdef void panel(const floating* x, const Py_ssize_t* row, const Py_ssize_t* run,
     `row` must be readable up to the next multiple of the tile's rows.
     """
     cdef Py_ssize_t i = 0
-    if columns > TGC_BYTES // <Py_ssize_t>sizeof(floating):
+    if floating is float:
+        lines = <const vector_float*>w
+    else:
+        lines = <const vector_double*>w
+    if columns > lanes_of(sizeof(floating)):
         while i < rows:
-            if floating is float:
-                register_tile(TGC_WIDE_ROWS, 2, x, row + i, run, runs, length, step, <const vector_float*>w, y, to + i, rows - i, columns, add)
-            else:
-                register_tile(TGC_WIDE_ROWS, 2, x, row + i, run, runs, length, step, <const vector_double*>w, y, to + i, rows - i, columns, add)
+            register_tile(TGC_WIDE_ROWS, 2, x, row + i, run, runs, length, step, lines, y, to + i, rows - i, columns, add)
             i += TGC_WIDE_ROWS
     else:
         while i < rows:
-            if floating is float:
-                register_tile(TGC_NARROW_ROWS, 1, x, row + i, run, runs, length, step, <const vector_float*>w, y, to + i, rows - i, columns, add)
-            else:
-                register_tile(TGC_NARROW_ROWS, 1, x, row + i, run, runs, length, step, <const vector_double*>w, y, to + i, rows - i, columns, add)
+            register_tile(TGC_NARROW_ROWS, 1, x, row + i, run, runs, length, step, lines, y, to + i, rows - i, columns, add)
             i += TGC_NARROW_ROWS
-
-
-cdef inline Py_ssize_t smaller(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
-    return a if a < b else b
-
-
-cdef inline Py_ssize_t larger(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
-    return a if a > b else b
-
-
-cdef inline Py_ssize_t round_up(Py_ssize_t size, Py_ssize_t unit) noexcept nogil:
-    """The next multiple of `unit`."""
-    return (size + unit - 1) // unit * unit
-
-
-cdef inline Py_ssize_t lanes_of(Py_ssize_t itemsize) noexcept nogil:
-    """Elements in one vector; a block of columns is two of them, and a last one that fits into one vector is one."""
-    return TGC_BYTES // itemsize
 
 
 cdef void pack(const floating* w, Py_ssize_t term_stride, Py_ssize_t column_stride, Py_ssize_t terms, Py_ssize_t columns,
                floating* packed) noexcept nogil:
-    """One block of at most two vectors of columns: packed[term, lane] = w[term·term_stride + lane·column_stride], zero in lanes past `columns`.
+    """packed[term, lane] = w[term·term_stride + lane·column_stride] for one block of columns, zero in the lanes past them.
 
     The inner loop runs along whichever axis of w is contiguous: columns (a weight as it lies), or terms (its transpose).
     """
     cdef Py_ssize_t width = round_up(columns, lanes_of(sizeof(floating))), begin = 0, end, term, lane
     if column_stride == 1:
         for term in range(terms):
-            memcpy(packed + term * width, w + term * term_stride, columns * sizeof(floating))
+            if columns * <Py_ssize_t>sizeof(floating) == 2 * TGC_BYTES:
+                memcpy(packed + term * width, w + term * term_stride, 2 * TGC_BYTES)      # a constant size: two vector moves, no call
+                continue
+            for lane in range(columns):
+                packed[term * width + lane] = w[term * term_stride + lane]
             for lane in range(columns, width):
                 packed[term * width + lane] = 0
         return
@@ -134,21 +142,25 @@ cdef void product(const floating* x, const Py_ssize_t* row, const Py_ssize_t* ru
                   const floating* packed, floating* y, const Py_ssize_t* to, Py_ssize_t rows, Py_ssize_t columns, bint add) noexcept nogil:
     """All rows and columns, chain by chain: whole runs while they are short, equal pieces of a run that is longer than CHAIN.
 
-    `packed` holds blocks of columns one after the other, each runs·length terms long.
+    `packed` holds blocks of columns one after the other, each runs·length terms long. A few tiles of rows meet every block of
+    columns before the next rows do, so that lines of y are finished while they are in the cache.
     """
-    cdef Py_ssize_t block = 2 * lanes_of(sizeof(floating)), terms = runs * length, together, piece, r = 0, start, count, width, j
-    together = larger(1, CHAIN // larger(1, length))
-    piece = length if length <= CHAIN else (length + (length + CHAIN - 1) // CHAIN - 1) // ((length + CHAIN - 1) // CHAIN)
+    cdef Py_ssize_t block = 2 * lanes_of(sizeof(floating)), terms = runs * length, pieces = (length + CHAIN - 1) // CHAIN
+    cdef Py_ssize_t together = larger(1, CHAIN // length), piece = (length + pieces - 1) // pieces, r = 0, start, i, j, width
+    cdef Py_ssize_t some = 8 * TGC_WIDE_ROWS if columns > block else rows
     while r < runs:
-        count = smaller(together, runs - r)
         start = 0
         while start < length:
-            j = 0
-            while j < columns:
-                width = round_up(smaller(block, columns - j), lanes_of(sizeof(floating)))
-                panel(x + start * step, row, run + r, count, smaller(piece, length - start), step,
-                      packed + j * terms + (r * length + start) * width, y + j, to, rows, smaller(block, columns - j), add)
-                j += block
+            i = 0
+            while i < rows:
+                j = 0
+                while j < columns:
+                    width = smaller(block, columns - j)
+                    panel(x + start * step, row + i, run + r, smaller(together, runs - r), smaller(piece, length - start), step,
+                          packed + j * terms + (r * length + start) * round_up(width, lanes_of(sizeof(floating))),
+                          y + j, to + i, smaller(some, rows - i), width, add)
+                    j += block
+                i += some
             start += piece
             add = True
-        r += count
+        r += together

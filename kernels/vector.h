@@ -19,8 +19,8 @@ typedef double vector_double __attribute__((vector_size(TGC_BYTES), aligned(8), 
 
 /* The register tile (tile.pxi): rows x vectors of accumulators, and beside them one register per vector of weights, one for the
    broadcast element and, without fused multiply-add, one for the product. Two vectors per row halve the broadcasts; one vector
-   is for narrow outputs, and its rows end where general registers for their addresses do.
-       16 registers (SSE, AVX2):      6 x 2 and 12 x 1
+   per row is for narrow outputs (and 13 rows make the 25 taps of a 5 x 5 filter two tiles).
+       16 registers (SSE, AVX2):      6 x 2 and 13 x 1
        32 registers (AVX-512, NEON): 14 x 2 and 14 x 1 */
 #define TGC_WIDE_ROWS ((TGC_REGISTERS - 4) / 2)
-#define TGC_NARROW_ROWS (TGC_REGISTERS >= 32 ? 14 : 12)
+#define TGC_NARROW_ROWS (TGC_REGISTERS >= 32 ? 14 : 13)

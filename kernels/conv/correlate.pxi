@@ -18,7 +18,7 @@ cdef struct Correlation:
     Py_ssize_t OH, OW, O, width, groups                   # places; channels written, all and of one group
     Py_ssize_t YH, YW, y0, x0, ystep, xstep               # the image written, and which of its pixels
     Py_ssize_t w0, w_ky, w_kx, w_c, w_o, w_group          # where w(ky, kx, c, o) of a group lies in the array of weights
-    Py_ssize_t images, rows, strip_h, strip_w             # of one strip
+    Py_ssize_t images, rows, strip_h, strip_w, cell       # of one strip; elements from one pixel of it to the next
     Py_ssize_t strips_down, strips                        # strips of one image (or group of images), and in all
     Py_ssize_t runs, length                               # contiguous runs of a window in the strip
     Py_ssize_t packed_size, places, strip_size            # elements of the packed weights, places of a full strip, elements of it
@@ -26,23 +26,28 @@ cdef struct Correlation:
 
 cdef void plan(Correlation* cor, Py_ssize_t itemsize) noexcept nogil:
     """Fill in the last four lines of `cor` from the others."""
-    cdef Py_ssize_t span = cor.dy * (cor.kh - 1) + 1, row_bytes, fits
+    cdef Py_ssize_t span = cor.dy * (cor.kh - 1) + 1, row_bytes, fits, images
     cor.strip_w = (cor.OW - 1) * cor.sx + cor.dx * (cor.kw - 1) + 1
     row_bytes = larger(1, cor.strip_w * cor.depth * itemsize)
     fits = larger(1, (STRIP_BYTES // row_bytes - span) // cor.sy + 1)
     cor.strips_down = larger(1, (cor.OH + fits - 1) // fits)
     cor.rows = (cor.OH + cor.strips_down - 1) // cor.strips_down
     cor.strip_h = (cor.rows - 1) * cor.sy + span
-    cor.images = 1
-    if cor.strips_down == 1:
-        cor.images = larger(1, smaller(cor.N // 4, smaller(256 // larger(1, cor.OH * cor.OW), STRIP_BYTES // larger(1, cor.strip_h * row_bytes))))
-    cor.strips = cor.strips_down * ((cor.N + cor.images - 1) // cor.images)
+    images = smaller(cor.N // 4, smaller(256 // larger(1, cor.OH * cor.OW), STRIP_BYTES // larger(1, cor.strip_h * row_bytes)))
+    divide(cor, cor.depth, images)
     cor.runs, cor.length = cor.kh, cor.kw * cor.depth
     if cor.dx > 1 and cor.kw > 1:
         cor.runs, cor.length = cor.kh * cor.kw, cor.depth
     cor.packed_size = cor.groups * cor.kh * cor.kw * cor.depth * round_up(cor.width, lanes_of(itemsize))
+
+
+cdef void divide(Correlation* cor, Py_ssize_t cell, Py_ssize_t images) noexcept nogil:
+    """Pixels of a strip `cell` elements apart, and up to `images` whole images in one strip if an image is not more than that."""
+    cor.cell = cell
+    cor.images = larger(1, images) if cor.strips_down == 1 else 1
+    cor.strips = cor.strips_down * ((cor.N + cor.images - 1) // cor.images)
     cor.places = cor.images * cor.rows * cor.OW
-    cor.strip_size = round_up(cor.images * cor.strip_h * cor.strip_w * cor.depth, 64)
+    cor.strip_size = round_up(cor.images * cor.strip_h * cor.strip_w * cor.cell, 64)
 
 
 cdef Correlation forward_plan(const Window* win, Py_ssize_t itemsize) noexcept nogil:
@@ -64,8 +69,9 @@ cdef struct Taps:
 cdef Taps taps_of(Py_ssize_t phase, Py_ssize_t kernel, Py_ssize_t stride, Py_ssize_t dilation, Py_ssize_t before) noexcept nogil:
     """Which taps of the filter reach the pixels phase, phase + stride, … and from where.
 
-    Pixel i = stride·u + phase receives w[k] · g[o] where stride·o + dilation·k − before = i, so o = u + (phase + before − dilation·k)/stride for
-    every k that divides. They come `step` taps apart; counted down from the last, o rises by `dilation` (of g) from u + `shift`.
+    Pixel i = stride·u + phase receives w[k] · g[o] where stride·o + dilation·k − before = i, which is
+    o = u + (phase + before − dilation·k) / stride for every k that divides. They come `step` taps apart; counted down from the
+    last, o rises by `dilation` (of g) from u + `shift`.
     """
     cdef Taps taps
     cdef Py_ssize_t k
@@ -82,7 +88,7 @@ cdef Taps taps_of(Py_ssize_t phase, Py_ssize_t kernel, Py_ssize_t stride, Py_ssi
 
 
 cdef Correlation phase_plan(const Window* win, Py_ssize_t phase_y, Py_ssize_t phase_x, Py_ssize_t itemsize) noexcept nogil:
-    """The pixels (phase_y + sy·u, phase_x + sx·v) of conv2d_grad_input: a correlation of g with some taps of the rotated filter, stride 1."""
+    """The pixels (phase_y + sy·u, phase_x + sx·v) of conv2d_grad_input: g with some taps of the rotated filter, stride 1."""
     cdef Taps down = taps_of(phase_y, win.kh, win.sy, win.dy, win.top), along = taps_of(phase_x, win.kw, win.sx, win.dx, win.left)
     cdef Py_ssize_t depth = win.C // win.groups
     cdef Correlation cor
@@ -126,13 +132,13 @@ cdef void correlate(const Correlation* cor, const floating* x, const floating* w
 
 cdef void fill_tables(const Correlation* cor, Py_ssize_t* place) noexcept nogil:
     """Offsets of each place of a full strip, in the strip and in y, and those of the runs of a window."""
-    cdef Py_ssize_t n, oy, ox, r, count = cor.places + TGC_NARROW_ROWS, i = 0, pitch = cor.strip_w * cor.depth
+    cdef Py_ssize_t n, oy, ox, r, count = cor.places + TGC_NARROW_ROWS, i = 0, pitch = cor.strip_w * cor.cell
     cdef Py_ssize_t* to = place + count
     cdef Py_ssize_t* run = to + count
     for n in range(cor.images):
         for oy in range(cor.rows):
             for ox in range(cor.OW):
-                place[i] = (n * cor.strip_h + oy * cor.sy) * pitch + ox * cor.sx * cor.depth
+                place[i] = (n * cor.strip_h + oy * cor.sy) * pitch + ox * cor.sx * cor.cell
                 to[i] = ((n * cor.YH + oy * cor.ystep) * cor.YW + ox * cor.xstep) * cor.O
                 i += 1
     for i in range(cor.places, count):
@@ -140,26 +146,28 @@ cdef void fill_tables(const Correlation* cor, Py_ssize_t* place) noexcept nogil:
     for r in range(cor.runs):
         run[r] = r * cor.dy * pitch
         if cor.runs > cor.kh:
-            run[r] = r // cor.kw * cor.dy * pitch + r % cor.kw * cor.dx * cor.depth
+            run[r] = r // cor.kw * cor.dy * pitch + r % cor.kw * cor.dx * cor.cell
 
 
 cdef void pack_task(const Correlation* cor, const floating* w, floating* packed, Py_ssize_t group, Py_ssize_t first) noexcept nogil:
     """Pack TASK_COLUMNS output channels of one group, block by block, terms in the order (ky, kx, c)."""
     cdef Py_ssize_t lanes = lanes_of(sizeof(floating)), terms = cor.kh * cor.kw * cor.depth, o = first, ky, kx, columns
     cdef floating* to
+    cdef const floating* tap
     packed += group * terms * round_up(cor.width, lanes)
     while o < smaller(first + TASK_COLUMNS, cor.width):
         columns = smaller(2 * lanes, cor.width - o)
         to = packed + o * terms
         for ky in range(cor.kh):
             for kx in range(cor.kw):
-                pack(w + cor.w0 + ky * cor.w_ky + kx * cor.w_kx + group * cor.w_group + o * cor.w_o, cor.w_c, cor.w_o, cor.depth, columns, to)
+                tap = w + cor.w0 + ky * cor.w_ky + kx * cor.w_kx + group * cor.w_group + o * cor.w_o
+                pack(tap, cor.w_c, cor.w_o, cor.depth, columns, to)
                 to += cor.depth * round_up(columns, lanes)
         o += 2 * lanes
 
 
-cdef void strip_task(const Correlation* cor, const floating* x, const floating* packed, floating* y, const Py_ssize_t* place, floating* strip,
-                     Py_ssize_t group, Py_ssize_t first, Py_ssize_t index) noexcept nogil:
+cdef void strip_task(const Correlation* cor, const floating* x, const floating* packed, floating* y, const Py_ssize_t* place,
+                     floating* strip, Py_ssize_t group, Py_ssize_t first, Py_ssize_t index) noexcept nogil:
     """One strip: output channels first, … of one group at rows·OW places of one image, or at all places of a few images."""
     cdef Py_ssize_t n = index // cor.strips_down * cor.images, oy = index % cor.strips_down * cor.rows
     cdef Py_ssize_t images = smaller(cor.images, cor.N - n), rows = smaller(cor.rows, cor.OH - oy), count = cor.places + TGC_NARROW_ROWS
@@ -173,8 +181,8 @@ cdef void strip_task(const Correlation* cor, const floating* x, const floating* 
             images * rows * cor.OW, smaller(TASK_COLUMNS, cor.width - first), False)
 
 
-cdef void fill_strip(const Correlation* cor, const floating* x, floating* strip, Py_ssize_t n, Py_ssize_t images, Py_ssize_t oy, Py_ssize_t rows,
-                     Py_ssize_t group) noexcept nogil:
+cdef void fill_strip(const Correlation* cor, const floating* x, floating* strip, Py_ssize_t n, Py_ssize_t images, Py_ssize_t oy,
+                     Py_ssize_t rows, Py_ssize_t group) noexcept nogil:
     """Copy the rows under the windows of rows oy, …, oy + rows − 1, with zeros where they reach outside the image."""
     cdef Py_ssize_t height = (rows - 1) * cor.sy + cor.dy * (cor.kh - 1) + 1, image, r, iy, ix
     cdef Py_ssize_t before = smaller(larger(cor.left, 0), cor.strip_w), skip = larger(-cor.left, 0)
@@ -184,15 +192,15 @@ cdef void fill_strip(const Correlation* cor, const floating* x, floating* strip,
     for image in range(images):
         for r in range(height):
             iy = oy * cor.sy - cor.top + r
-            to = strip + (image * cor.strip_h + r) * cor.strip_w * cor.depth
+            to = strip + (image * cor.strip_h + r) * cor.strip_w * cor.cell
             if iy < 0 or iy >= cor.H:
-                memset(to, 0, cor.strip_w * cor.depth * sizeof(floating))
+                memset(to, 0, cor.strip_w * cor.cell * sizeof(floating))
                 continue
             row = x + (((n + image) * cor.H + iy) * cor.W + skip) * cor.C + group * cor.depth
-            memset(to, 0, before * cor.depth * sizeof(floating))
-            if cor.groups == 1:
-                memcpy(to + before * cor.depth, row, inside * cor.depth * sizeof(floating))
+            memset(to, 0, before * cor.cell * sizeof(floating))
+            if cor.cell == cor.C:
+                memcpy(to + before * cor.cell, row, inside * cor.C * sizeof(floating))
             else:
                 for ix in range(inside):
-                    memcpy(to + (before + ix) * cor.depth, row + ix * cor.C, cor.depth * sizeof(floating))
-            memset(to + (before + inside) * cor.depth, 0, (cor.strip_w - before - inside) * cor.depth * sizeof(floating))
+                    memcpy(to + (before + ix) * cor.cell, row + ix * cor.C, cor.depth * sizeof(floating))
+            memset(to + (before + inside) * cor.cell, 0, (cor.strip_w - before - inside) * cor.cell * sizeof(floating))

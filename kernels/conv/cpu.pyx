@@ -8,7 +8,8 @@ include "correlate.pxi"
 include "outer.pxi"
 
 
-def conv2d_forward(const floating[:, :, :, ::1] x, const floating[:, :, :, ::1] w, unsigned char[::1] workspace, floating[:, :, :, ::1] y, geo):
+def conv2d_forward(const floating[:, :, :, ::1] x, const floating[:, :, :, ::1] w, unsigned char[::1] workspace,
+                   floating[:, :, :, ::1] y, geo):
     """reference.conv2d_forward: one correlation of x with w."""
     cdef Window win = window_of(geo)
     cdef Correlation cor = forward_plan(&win, sizeof(floating))
@@ -22,9 +23,11 @@ def conv2d_forward(const floating[:, :, :, ::1] x, const floating[:, :, :, ::1] 
         correlate(&cor, &x[0, 0, 0, 0], &w[0, 0, 0, 0], &y[0, 0, 0, 0], workspace)
 
 
-def conv2d_grad_input(const floating[:, :, :, ::1] g, const floating[:, :, :, ::1] w, unsigned char[::1] workspace, floating[:, :, :, ::1] x, geo):
-    """reference.conv2d_grad_input: with stride s, pixels whose row and column leave the same remainders by s see the same taps of the
-    filter, and those pixels are one correlation of g with those taps: sy·sx of them, none of which multiplies by a stuffed zero.
+def conv2d_grad_input(const floating[:, :, :, ::1] g, const floating[:, :, :, ::1] w, unsigned char[::1] workspace,
+                      floating[:, :, :, ::1] x, geo):
+    """reference.conv2d_grad_input: sy·sx correlations of g, none of which multiplies by a stuffed zero.
+
+    Pixels whose row and column leave the same remainders by the stride see the same taps of the rotated filter: one correlation.
     """
     cdef Window win = window_of(geo)
     cdef Correlation cor
@@ -41,7 +44,8 @@ def conv2d_grad_input(const floating[:, :, :, ::1] g, const floating[:, :, :, ::
                 correlate(&cor, &g[0, 0, 0, 0], &w[0, 0, 0, 0], &x[0, 0, 0, 0], workspace)
 
 
-def conv2d_grad_weight(const floating[:, :, :, ::1] x, const floating[:, :, :, ::1] g, unsigned char[::1] workspace, floating[:, :, :, ::1] w, geo):
+def conv2d_grad_weight(const floating[:, :, :, ::1] x, const floating[:, :, :, ::1] g, unsigned char[::1] workspace,
+                       floating[:, :, :, ::1] w, geo):
     """reference.conv2d_grad_weight: an outer product summed over places, in a number of chunks that the shape decides."""
     cdef Window win = window_of(geo)
     cdef Outer outer = outer_plan(&win, sizeof(floating))
@@ -84,4 +88,5 @@ def conv2d_grad_weight_workspace(geo, Py_ssize_t itemsize):
 cdef check_workspace(name, unsigned char[::1] workspace, Py_ssize_t bytes):
     """A ValueError where `workspace` cannot hold one thread's share."""
     if workspace.shape[0] < bytes:
-        raise ValueError(f"{name}: workspace must have at least {bytes} bytes, got {workspace.shape[0]}. Size it with {name}_workspace(geo, itemsize)")
+        raise ValueError(f"{name}: workspace must have at least {bytes} bytes, got {workspace.shape[0]}. "
+                         f"Size it with {name}_workspace(geo, itemsize)")

@@ -2,9 +2,9 @@
 #
 #     w[(ky, kx, c), o] = Σ_{places}  x[n, sy·oy + dy·ky − top, sx·ox + dx·kx − left, c] · g[n, oy, ox, o]
 #
-# The rows of a tile are taps (ky, kx, c), each one offset in the strip of correlate.pxi; its sum runs along the places of a row, one step of
-# stride·C apart; the lines are the cotangents of those places, packed in blocks of output channels. Places are dealt into a number of
-# chunks that depends on the shape alone; each chunk has its own partial sum, and the partial sums are added in order.
+# The rows of a tile are taps (ky, kx, c), each one offset in the strip of correlate.pxi; its sum runs along the places of a row,
+# sx pixels apart; the lines are the cotangents of those places, packed in blocks of output channels. Places are dealt into a
+# number of chunks that depends on the shape alone; each chunk has its own partial sum, and these are added in order.
 
 cdef enum:
     PARTIAL_BYTES = 4194304   # of all partial sums together
@@ -19,15 +19,20 @@ cdef struct Outer:
 cdef Outer outer_plan(const Window* win, Py_ssize_t itemsize) noexcept nogil:
     """The strips of conv2d_forward, the chunks they are dealt into, and the sizes of the workspace."""
     cdef Outer outer
-    cdef Py_ssize_t size = win.kh * win.kw * (win.C // win.groups) * win.O
+    cdef Py_ssize_t size = win.kh * win.kw * (win.C // win.groups) * win.O, cell = win.C // win.groups, most, width
     outer.cor = forward_plan(win, itemsize)
+    if cell * itemsize % 256 == 0:
+        cell += 64 // itemsize        # a sum walks from pixel to pixel, which must not all fall into the same few lines of the cache
+    most = larger(1, smaller(16, PARTIAL_BYTES // larger(1, size * itemsize)))
+    divide(&outer.cor, cell, smaller(win.N // most, 512 // larger(1, win.OH * win.OW)))
     outer.taps = win.kh * win.kw * outer.cor.depth
-    outer.chunks = larger(1, smaller(smaller(16, outer.cor.strips), PARTIAL_BYTES // larger(1, size * itemsize)))
-    outer.columns = TASK_COLUMNS if outer.chunks >= 16 else TASK_COLUMNS // 2
+    outer.chunks = larger(1, smaller(most, outer.cor.strips))
+    outer.columns = TASK_COLUMNS if most >= 16 else TASK_COLUMNS // 2
     outer.blocks = (outer.cor.width + outer.columns - 1) // outer.columns
     outer.partial_size = round_up(size, 64) if outer.chunks > 1 else 0
     outer.table_bytes = round_up((2 * (outer.taps + TGC_NARROW_ROWS) + outer.cor.images * outer.cor.rows) * sizeof(Py_ssize_t), 64)
-    outer.scratch_size = outer.cor.strip_size + round_up(outer.cor.places * round_up(smaller(outer.columns, outer.cor.width), lanes_of(itemsize)), 64)
+    width = round_up(smaller(outer.columns, outer.cor.width), lanes_of(itemsize))
+    outer.scratch_size = outer.cor.strip_size + round_up(outer.cor.places * width, 64)
     return outer
 
 
@@ -55,13 +60,13 @@ cdef void sum_outer(const Outer* outer, const floating* x, const floating* g, fl
 
 cdef void fill_tap_tables(const Outer* outer, Py_ssize_t* tap) noexcept nogil:
     """Offsets of the taps of a window in the strip and in w, and of the rows of places in the strip."""
-    cdef Py_ssize_t ky, kx, c, n, oy, i = 0, count = outer.taps + TGC_NARROW_ROWS, pitch = outer.cor.strip_w * outer.cor.depth
+    cdef Py_ssize_t ky, kx, c, n, oy, i = 0, count = outer.taps + TGC_NARROW_ROWS, pitch = outer.cor.strip_w * outer.cor.cell
     cdef Py_ssize_t* to = tap + count
     cdef Py_ssize_t* run = to + count
     for ky in range(outer.cor.kh):
         for kx in range(outer.cor.kw):
             for c in range(outer.cor.depth):
-                tap[i] = ky * outer.cor.dy * pitch + kx * outer.cor.dx * outer.cor.depth + c
+                tap[i] = ky * outer.cor.dy * pitch + kx * outer.cor.dx * outer.cor.cell + c
                 to[i] = i * outer.cor.O
                 i += 1
     for i in range(outer.taps, count):
@@ -75,7 +80,8 @@ cdef void outer_task(const Outer* outer, const floating* x, const floating* g, f
                      Py_ssize_t group, Py_ssize_t first, Py_ssize_t chunk) noexcept nogil:
     """One chunk of strips, for `columns` output channels of one group, into the chunk's partial sum."""
     cdef const Correlation* cor = &outer.cor
-    cdef Py_ssize_t begin = chunk * cor.strips // outer.chunks, end = (chunk + 1) * cor.strips // outer.chunks, index, n, oy, images, rows, o
+    cdef Py_ssize_t begin = chunk * cor.strips // outer.chunks, end = (chunk + 1) * cor.strips // outer.chunks
+    cdef Py_ssize_t index, n, oy, images, rows, o
     cdef Py_ssize_t count = outer.taps + TGC_NARROW_ROWS, columns = smaller(outer.columns, cor.width - first), places
     cdef Py_ssize_t block = 2 * lanes_of(sizeof(floating))
     cdef floating* lines = strip + cor.strip_size
@@ -86,9 +92,10 @@ cdef void outer_task(const Outer* outer, const floating* x, const floating* g, f
         fill_strip(cor, x, strip, n, images, oy, rows, group)
         o = 0
         while o < columns:
-            pack(g + (n * cor.OH + oy) * cor.OW * cor.O + group * cor.width + first + o, cor.O, 1, places, smaller(block, columns - o), lines + o * places)
+            pack(g + (n * cor.OH + oy) * cor.OW * cor.O + group * cor.width + first + o, cor.O, 1, places,
+                 smaller(block, columns - o), lines + o * places)
             o += block
-        product(strip, tap, tap + 2 * count, images * rows, cor.OW, cor.sx * cor.depth, lines,
+        product(strip, tap, tap + 2 * count, images * rows, cor.OW, cor.sx * cor.cell, lines,
                 partial + chunk * outer.partial_size + group * cor.width + first, tap + count, outer.taps, columns, index > begin)
 
 

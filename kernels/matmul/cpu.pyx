@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
-"""Batched matrix products on the CPU: b packed once in blocks of columns, a in blocks of rows, the register tile of tile.pxi between them."""
+"""Batched matrix products on the CPU: b packed in blocks of columns, a copied in blocks of rows, the register tile (tile.pxi) between."""
 include "common.pxi"
 include "tile.pxi"
 
@@ -53,7 +53,8 @@ cdef void plan(Product* pro, bint transpose_a, bint transpose_b, Py_ssize_t batc
     pro.down = (pro.M + pro.rows - 1) // pro.rows
 
 
-cdef void multiply(const Product* pro, const floating* a, const floating* b, floating* y, floating* packed, Py_ssize_t batch) noexcept nogil:
+cdef void multiply(const Product* pro, const floating* a, const floating* b, floating* y, floating* packed,
+                   Py_ssize_t batch) noexcept nogil:
     """Pack every b, then compute every block of every y."""
     cdef Py_ssize_t task, block = 2 * lanes_of(sizeof(floating)), blocks = (pro.N + block - 1) // block
     cdef int threads = threads_for(batch * pro.M * pro.K * pro.N)

@@ -5,6 +5,7 @@ A slow loop passes every other test; here the compiled code itself is read. The 
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import shutil
 import subprocess
 
@@ -13,7 +14,7 @@ import pytest
 from .vector_code import disassemble, loops
 
 # For each instruction set: its packed operation and register, and rows × vectors of its two tiles (kernels/vector.h).
-TILES = {"v2": ("mul", "xmm", (6 * 2, 12)), "v3": ("fmadd", "ymm", (6 * 2, 12)), "v4": ("fmadd", "zmm", (14 * 2, 14))}
+TILES = {"v2": ("mul", "xmm", (6 * 2, 13)), "v3": ("fmadd", "ymm", (6 * 2, 13)), "v4": ("fmadd", "zmm", (14 * 2, 14))}
 
 pytestmark = pytest.mark.skipif(shutil.which("objdump") is None, reason="needs objdump, from GNU binutils, to read compiled code")
 
@@ -55,11 +56,11 @@ SCALAR = """
 
 
 def packed_loop(spill: bool) -> str:
-    """A loop with the twelve packed multiply-adds of an AVX2 tile for each element type; one of them through the stack on request."""
+    """Loops with the packed multiply-adds of the AVX2 tiles for each element type; one of each through the stack on request."""
     lines, address = [], 0x100
-    for element in ("ps", "pd"):
+    for element, count in itertools.product(("ps", "pd"), (12, 13)):
         start = address
-        for i in range(12):
+        for i in range(count):
             operand = "0x40(%rsp)" if spill and i == 0 else "%ymm13"
             lines.append(f"  {address:x}: vfmadd231{element} {operand},%ymm0,%ymm{i}")
             address += 5
