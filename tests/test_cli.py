@@ -29,8 +29,8 @@ def environment() -> dict[str, str]:
     return {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
-def execute(*arguments: object, cwd: Path = ROOT) -> subprocess.CompletedProcess:
-    return subprocess.run(command(*arguments), cwd=cwd, env=environment(), capture_output=True, text=True, timeout=200)
+def execute(*arguments: object) -> subprocess.CompletedProcess:
+    return subprocess.run(command(*arguments), cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=200)
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +49,21 @@ def test_training_ends_with_the_accuracy_in_exactly_this_form(whole):
     config = json.loads((folder / "config.json").read_text())
     assert (config["model"], config["data"], config["epochs"], config["batch_size"], config["seed"]) == ("lenet5", "digits", 1, 120, 0)
     assert len((folder / "log.csv").read_text().splitlines()) == 2
+
+
+@pytest.mark.slow
+def test_the_digits_are_learnt_to_96_percent(tmp_path):
+    done = execute("train", "lenet5", "--out", tmp_path / "run")
+    found = re.search(LINE + "\n$", done.stdout)
+    assert found and int(found[2]) >= 0.96 * 360, done.stdout + done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.data
+def test_mnist_is_learnt_from_its_real_files(tmp_path, data_root):
+    done = execute("train", "lenet5", "--data", "mnist", "--data-dir", data_root, "--epochs", 1, "--batch-size", 128, "--out", tmp_path / "run")
+    found = re.search(r"test accuracy \d\d\.\d\d % \((\d+) of 10000\)\n$", done.stdout)
+    assert found and int(found[1]) >= 9600, done.stdout + done.stderr
 
 
 def test_eval_and_resume_of_a_finished_run_print_the_same_line(whole, capsys):

@@ -14,15 +14,13 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from tests.train import toy
 from tinygradconv.interop import safetensors
 from tinygradconv.train import files
 from tinygradconv.train.interrupt import Interrupted
 from tinygradconv.train.log import Log
 from tinygradconv.train.loop import LossError, Training
 from tinygradconv.train.snapshot import Run, free_folder
-
-sys.path.insert(0, str(Path(__file__).parent))
-import toy
 
 # One process learns what a run imports once, and forks a child for every kill and every resumption.
 MANY_KILLS = """

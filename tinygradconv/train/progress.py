@@ -1,6 +1,7 @@
 """What one sees while a network learns: a bar on a terminal, a line now and then in a file."""
 from __future__ import annotations
 
+import os
 import sys
 import time
 from typing import TextIO
@@ -11,6 +12,13 @@ LINES_EVERY = 10.0               # seconds between lines where there is no termi
 def say(text: str) -> None:
     """One line from tinygradconv on standard error."""
     print(f"tinygradconv: {text}", file=sys.stderr, flush=True)
+
+
+def _columns(stream: TextIO) -> int:
+    try:
+        return os.get_terminal_size(stream.fileno()).columns
+    except (OSError, ValueError):
+        return 0
 
 
 class Progress:
@@ -25,7 +33,8 @@ class Progress:
         if self.stream.isatty():
             from tqdm import tqdm
             tqdm.monitor_interval = 0            # no thread that wakes up while kernels run
-            self.bar = tqdm(total=steps, initial=done, file=self.stream, unit="step", dynamic_ncols=True, mininterval=0.1,
+            width = {"dynamic_ncols": True} if _columns(self.stream) else {"ncols": 100}      # some terminals say that they have no columns
+            self.bar = tqdm(total=steps, initial=done, file=self.stream, unit="step", mininterval=0.1, **width,
                             bar_format="{desc} {percentage:3.0f}% |{bar}| step {n_fmt}/{total_fmt} {postfix} {remaining} left")
 
     def _rate(self) -> float:

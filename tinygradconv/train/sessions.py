@@ -98,7 +98,7 @@ class Session:
                 say(f"{run.folder} was begun with other versions ({', '.join(changed)}): its end may differ in the last bits")
             run.lock()
             data = self.data(data_dir)
-            say(f"{run.config['model']} on {run.config['data']}: {len(data.train):,} images, {recipe.epochs} epochs, recipe "
+            say(f"{run.config['model']} on {run.config['data']}: {len(data.train):,} images, epochs {recipe.epochs}, recipe "
                 f"{run.config['recipe']['name']}, into {run.folder}")
             try:
                 at = train(self.model(data.input_shape), data, recipe, seed=run.config["seed"], run=run)

@@ -1,0 +1,49 @@
+"""What one sees of a run: a bar where there is a terminal, a line now and then where there is none, and how a model is judged."""
+from __future__ import annotations
+
+import io
+
+import numpy as np
+
+import tinygradconv as tgc
+from tinygradconv.train import progress
+from tinygradconv.train.evaluate import accuracy_line, evaluate
+from tinygradconv.train.progress import Progress
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def show(stream: io.StringIO) -> str:
+    bar = Progress(6, 2, stream=stream)
+    for step in range(6):
+        bar.step(step // 3, 1.5 - step / 10, 32)
+        if step % 3 == 2:
+            bar.epoch(step // 3, 1.25, 90.0)
+    bar.close()
+    return stream.getvalue()
+
+
+def test_a_terminal_shows_step_loss_images_per_second_and_time_left():
+    text = show(Terminal())
+    for words in ("step 6/6", "loss 1.0000", "images/s", "left", "epoch 1/2: loss 1.2500, test accuracy 90.00 %", "\r"):
+        assert words in text
+
+
+def test_a_file_gets_few_lines(monkeypatch):
+    text = show(io.StringIO())
+    assert text.startswith("epoch 2/2: loss 1.2500, test accuracy 90.00 %, step 6/6, ") and len(text.splitlines()) == 1 and "\r" not in text
+    monkeypatch.setattr(progress, "LINES_EVERY", 0.0)
+    lines = show(io.StringIO()).splitlines()
+    assert len(lines) == 8 and lines[1].startswith("epoch 1/2: loss 1.4000, step 2/6, ") and lines[1].endswith("s left")
+
+
+def test_accuracy_counts_first_of_equals_and_never_a_nan():
+    scores = np.array([[1, 2, 0], [3, 3, 0], [0, 5, 5], [np.nan, 9, 0]], np.float32)
+    batches = [(scores[:3], np.array([1, 1, 1])), (scores[3:], np.array([1]))]
+    model = lambda x, train: tgc.Tensor(x.numpy())
+    assert evaluate(model, batches) == (2, 4)
+    assert evaluate(model, batches, lambda: True) is None
+    assert accuracy_line(352, 360) == "test accuracy 97.78 % (352 of 360)" and accuracy_line(10, 10) == "test accuracy 100.00 % (10 of 10)"
