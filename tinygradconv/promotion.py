@@ -39,15 +39,21 @@ def _constant(op: str, name: str, value: Any) -> Tensor:
 
 def promoted(op: str, values: Sequence[Any]) -> Sequence[Tensor]:
     """The operands of an elementwise op as tensors of one dtype."""
-    first = values[0] if values else None
-    if type(first) is Tensor and all(type(v) is Tensor and v.data.dtype == first.data.dtype for v in values):
-        return values
-    if type(first) is np.ndarray or any(type(v) not in NUMBERS and type(v) is not Tensor for v in values):
-        values = [v if type(v) in NUMBERS or type(v) is Tensor else _constant(op, "an operand", v) for v in values]
+    dtype = None
+    for value in values:                                   # tensors of one dtype pass as they are: this loop is on every op's way
+        if type(value) is not Tensor or value.data.dtype is not dtype is not None:
+            return _promoted(op, values)
+        dtype = value.data.dtype
+    return values
+
+
+def _promoted(op: str, values: Sequence[Any]) -> Sequence[Tensor]:
+    """The table at the top of this file, for operands that differ."""
+    values = [v if type(v) in NUMBERS or type(v) is Tensor else _constant(op, "an operand", v) for v in values]
     strong = [v.data.dtype for v in values if type(v) is Tensor]
     if not strong:
         return [Tensor.of(as_array(v)) for v in values]
-    dtype = result_dtype(strong)
+    dtype = strong[0] if len(strong) == 1 else result_dtype(strong)
     if dtype.kind != "f" and any(type(v) is float for v in values):
         dtype = DEFAULT_DTYPE
     elif dtype.kind == "b" and any(type(v) is int for v in values):

@@ -24,8 +24,7 @@ BOOL = np.dtype(np.bool_)
 
 
 def _broadcast(*arrays: Any) -> tuple[int, ...]:
-    shape = arrays[0].shape
-    return shape if all(a.shape == shape for a in arrays) else np.broadcast_shapes(*[a.shape for a in arrays])
+    return np.broadcast_shapes(*[a.shape for a in arrays])
 
 
 def _floating(array: Any) -> np.dtype:
@@ -46,7 +45,8 @@ def binary(kernel: str, doc: str, *, name: str | None = None, result: Any = None
     said = name or kernel
 
     def forward(be: Any, a: Any, b: Any) -> Any:
-        y = be.empty(_check_broadcast(said, a, b), a.dtype if result is None else result(a))
+        shape = a.shape if a.shape == b.shape else _check_broadcast(said, a, b)        # most operands are of one shape
+        y = be.empty(shape, a.dtype if result is None else result(a))
         be.run("binary", a, b, y, kernel)
         return y
     forward.__doc__ = doc
