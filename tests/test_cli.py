@@ -61,7 +61,8 @@ def test_the_digits_are_learnt_to_96_percent(tmp_path):
 @pytest.mark.slow
 @pytest.mark.data
 def test_mnist_is_learnt_from_its_real_files(tmp_path, data_root):
-    done = execute("train", "lenet5", "--data", "mnist", "--data-dir", data_root, "--epochs", 1, "--batch-size", 128, "--out", tmp_path / "run")
+    done = execute("train", "lenet5", "--data", "mnist", "--data-dir", data_root, "--epochs", 1, "--batch-size", 128,
+                   "--out", tmp_path / "run")
     found = re.search(r"test accuracy \d\d\.\d\d % \((\d+) of 10000\)\n$", done.stdout)
     assert found and int(found[1]) >= 9600, done.stdout + done.stderr
 
