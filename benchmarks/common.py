@@ -64,7 +64,6 @@ LAYERS = {
 # The outputs of some of them, for ops that work value by value.
 ACTIVATIONS = {
     "lenet_c1":         (64, 28, 28, 6),
-    "resnet20_3x3_16":  (128, 32, 32, 16),
     "resnet_3x3_64_56": (8, 56, 56, 64),
 }
 
