@@ -4,6 +4,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Iterator, Sequence
+from functools import cache
 from types import FrameType
 
 import numpy as np
@@ -29,9 +30,14 @@ def anomaly() -> Iterator[None]:
 def users_frame() -> FrameType:
     """The innermost frame that is not this package's own: the line that a user wrote."""
     frame = sys._getframe(2)
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("tinygradconv"):
+    while _is_ours(frame.f_globals.get("__name__", "")) and frame.f_back is not None:
         frame = frame.f_back
     return frame
+
+
+@cache
+def _is_ours(module: str) -> bool:
+    return module.partition(".")[0] == "tinygradconv"
 
 
 def _finite(tensor: Tensor) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinygradconv.anomaly import check_result
-from tinygradconv.backends import backend_of
+from tinygradconv.backends import CPU, backend_of
 from tinygradconv.promotion import as_tensors, promoted
 from tinygradconv.settings import get as setting
 from tinygradconv.tape import Node, recording
@@ -36,7 +36,7 @@ class Primitive:
         self.rules: dict[str, Callable[..., Tensor]] = {}
         self.joint: Callable[..., dict[str, Tensor]] | None = None
         self._needs: dict[str, tuple[str, ...]] = {}
-        self._plans: dict[tuple[bool, ...], tuple[str, ...]] = {}
+        self._plans: dict[tuple[bool, ...], tuple[tuple[str, str, int], ...]] = {}
         self.__doc__, self.__name__ = forward.__doc__, self.name
 
     def __repr__(self) -> str:
@@ -82,7 +82,7 @@ class Primitive:
             raise TypeError(f"{self.name} takes {', '.join(self.inputs)}; got {len(inputs)} inputs")
         tensors = promoted(self.name, inputs) if self.promote else as_tensors(self.name, self.inputs, inputs)
         arrays = [tensor.data for tensor in tensors]
-        backend = _common_backend(self, tensors)
+        backend = CPU if all([type(array) is np.ndarray for array in arrays]) else _common_backend(self, tensors)
         result = self.forward(backend, *arrays, **options)
         data, extra = (result[0], result[1:]) if self.byproducts else (result, ())
         y = Tensor.of(data)
@@ -101,22 +101,27 @@ class Primitive:
         """The node of one call, keeping what the rules of the live inputs ask for, and nothing more."""
         plan = self._plans.get(live)
         if plan is None:
-            wanted = {need for name, alive in zip(self.inputs, live) if alive for need in self._needs.get(name, ())}
-            plan = self._plans[live] = tuple(sorted(wanted))
+            plan = self._plans[live] = self._plan(live)
         kept: dict[str, Any] = {}
-        facts: dict[str, Any] = {}
-        for name in plan:
-            if name == "y":
+        for name, source, i in plan:
+            if source == "input":
+                kept[name] = tensors[i], tensors[i].storage.version
+            elif source == "y":
                 kept[name] = Tensor.of(y.data, None, y.storage), y.storage.version
-            elif name in self.inputs:
-                tensor = tensors[self.inputs.index(name)]
-                kept[name] = tensor, tensor.storage.version
-            elif name in self.byproducts:
-                kept[name] = Tensor.of(extra[self.byproducts.index(name)]), 0
-            elif name not in self.options:                          # <input>_shape or <input>_dtype
-                facts[name] = getattr(tensors[self.inputs.index(name[:-6])], name[-5:])
-        return Node(self, tuple([tensor.node for tensor in tensors]), kept, {**options, **facts} if facts else options,
-                    y.data.shape, y.data.dtype)
+            elif source == "byproduct":
+                kept[name] = Tensor.of(extra[i]), 0
+            else:
+                options = {**options, name: getattr(tensors[i], source)}
+        return Node(self, tuple([tensor.node for tensor in tensors]), kept, options, y.data.shape, y.data.dtype)
+
+    def _plan(self, live: tuple[bool, ...]) -> tuple[tuple[str, str, int], ...]:
+        """What the rules of the live inputs ask for: (name, where it is found, its place there)."""
+        wanted = {need for name, alive in zip(self.inputs, live) if alive for need in self._needs.get(name, ())}
+        found = {"y": ("y", 0)}
+        for i, name in enumerate(self.inputs):
+            found |= {name: ("input", i), name + "_shape": ("shape", i), name + "_dtype": ("dtype", i)}
+        found |= {name: ("byproduct", i) for i, name in enumerate(self.byproducts)}
+        return tuple((name, *found[name]) for name in sorted(wanted - {*self.options}))
 
 
 def _common_backend(op: Primitive, tensors: Sequence[Tensor]) -> Any:

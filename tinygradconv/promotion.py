@@ -49,6 +49,10 @@ def promoted(op: str, values: Sequence[Any]) -> Sequence[Tensor]:
 
 def _promoted(op: str, values: Sequence[Any]) -> Sequence[Tensor]:
     """The table at the top of this file, for operands that differ."""
+    if len(values) == 2:                                   # floating tensor ∘ Python number, the commonest of these
+        a, b = values
+        if type(a) is Tensor and a.data.dtype.kind == "f" and type(b) in NUMBERS:
+            return a, _cast(op, b, a.data.dtype)
     values = [v if type(v) in NUMBERS or type(v) is Tensor else _constant(op, "an operand", v) for v in values]
     strong = [v.data.dtype for v in values if type(v) is Tensor]
     if not strong:

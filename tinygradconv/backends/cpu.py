@@ -79,15 +79,15 @@ class CPUBackend:
 
     def empty(self, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
         """An array to be filled: from the pool where it is large, so that a training step meets no fresh pages."""
-        dtype = np.dtype(dtype)
+        dtype = dtype if type(dtype) is np.dtype else np.dtype(dtype)
         return memory.array(shape, dtype) if math.prod(shape) * dtype.itemsize >= POOLED_FROM else np.empty(shape, dtype)
 
     def run(self, kernel: str, *arguments: Any) -> None:
         """Run one kernel; inputs that are not C-contiguous are copied first unless the kernel takes strided arrays."""
         call = _call(kernel, arguments[0].dtype, setting("backend") == "reference")
-        if call.module is not None and self._threads.get(call.module) != setting("threads"):
-            self._threads[call.module] = setting("threads")
-            call.module.set_threads(setting("threads"))
+        if call.module is not None and self._threads.get(call.module) != (threads := setting("threads")):
+            self._threads[call.module] = threads
+            call.module.set_threads(threads)
         if call.workspace is not None:
             scratch = memory.array((call.workspace(arguments[-1], arguments[0].itemsize),), np.uint8)
             arguments = (*arguments[:call.workspace_at], scratch, *arguments[call.workspace_at:])

@@ -45,7 +45,7 @@ def binary(kernel: str, doc: str, *, name: str | None = None, result: Any = None
     said = name or kernel
 
     def forward(be: Any, a: Any, b: Any) -> Any:
-        shape = a.shape if a.shape == b.shape else _check_broadcast(said, a, b)        # most operands are of one shape
+        shape = a.shape if a.shape == b.shape or not b.shape else _check_broadcast(said, a, b)        # the usual cases first
         y = be.empty(shape, a.dtype if result is None else result(a))
         be.run("binary", a, b, y, kernel)
         return y
