@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from tinygradconv._compiled import isa
 
 import tinygradconv
-from tinygradconv._compiled import isa
 
 ROOT = Path(__file__).resolve().parent.parent
 INSTALLED = Path(isa.__file__).resolve().parent.parent

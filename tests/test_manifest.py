@@ -7,9 +7,9 @@ import re
 from pathlib import Path
 
 import pytest
+from tinygradconv.kernels import KERNELS
 
 import tinygradconv  # noqa: F401  (makes tinygradconv.kernels importable)
-from tinygradconv.kernels import KERNELS
 
 ROOT = Path(__file__).resolve().parent.parent
 

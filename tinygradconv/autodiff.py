@@ -30,8 +30,8 @@ from tinygradconv.settings import settings
 from tinygradconv.tape import Node, next_sequence, no_grad, recording
 from tinygradconv.tensor import Tensor
 
-__all__ = ["Node", "Primitive", "ancestors_between", "backward", "elementwise", "grad", "next_sequence", "no_grad", "primitive", "propagate",
-           "pull_back", "recording"]
+__all__ = ["Node", "Primitive", "ancestors_between", "backward", "elementwise", "grad", "next_sequence", "no_grad", "primitive",
+           "propagate", "pull_back", "recording"]
 
 
 def pull_back(node: Node, g: Tensor) -> Iterator[tuple[Node, Tensor]]:

@@ -181,7 +181,7 @@ class Conv2dGeometry(WindowGeometry):
     Channel o of the output belongs to group o // (O/groups) and sees the C/groups channels of that group.
     """
 
-    O: int = 0  # noqa: E741  (the field's letter for output channels)
+    O: int = 0
     groups: int = 1
 
     @property

@@ -27,8 +27,8 @@ def gradcheck(f: Callable[..., Tensor], inputs: Sequence[Any], *, order: int = 2
     """Raise GradcheckError where a derivative of f(*inputs), of first or (`order=2`) second order, differs from its finite difference.
 
     Floating inputs (numbers, arrays, tensors) are differentiated, as float64; others are passed as they are. f must be smooth within `step`
-    of the inputs, and give the same result each time. Values are equal when |expected − got| ≤ absolute + relative · |expected|, tolerances ten times
-    wider at second order, whose finite difference is of a result that is itself rounded.
+    of the inputs, and give the same result each time. Values are equal when |expected − got| ≤ absolute + relative · |expected|,
+    with tolerances ten times wider at second order, whose finite difference is of a result that is itself rounded.
 
     >>> import tinygradconv as tgc
     >>> gradcheck(tgc.tanh, [[0.1, -2.0]])
@@ -43,7 +43,8 @@ def gradcheck(f: Callable[..., Tensor], inputs: Sequence[Any], *, order: int = 2
     with no_grad():
         y = _call(f, values)
     if not isinstance(y, Tensor) or y.dtype != np.float64:
-        raise TypeError(f"gradcheck: f must return a float64 tensor when its inputs are float64, got {getattr(y, 'dtype', type(y).__name__)}")
+        raise TypeError("gradcheck: f must return a float64 tensor when its inputs are float64, "
+                        f"got {getattr(y, 'dtype', type(y).__name__)}")
     cotangent = np.ones(()) if y.shape == () else random.uniform(0.5, 1.5, y.shape)
     name = _name(f, values)
     _compare(f"{name}: d/d{{}}", f, values, names, cotangent, step, relative, absolute)
@@ -60,7 +61,8 @@ def gradcheck(f: Callable[..., Tensor], inputs: Sequence[Any], *, order: int = 2
                 total = total + (gradient * weight).sum()
             return total
 
-        _compare(f"{name}: second order, d/d{{}}", projected, [*values, cotangent], [*names, "g"], np.ones(()), step, 10 * relative, 10 * absolute)
+        _compare(f"{name}: second order, d/d{{}}", projected, [*values, cotangent], [*names, "g"], np.ones(()), step,
+                 10 * relative, 10 * absolute)
 
 
 def _float64(value: Any) -> Any:
@@ -104,4 +106,5 @@ def _compare(where: str, f: Callable[..., Tensor], values: Sequence[Any], names:
             expected = (above - loss(moved)) / (2 * step)
             if not abs(expected - got[index]) <= absolute + relative * abs(expected):
                 at = names[i] + (f"[{', '.join(map(str, index))}]" if index else "")
-                raise GradcheckError(f"{where.format(at)}: expected {expected:.6g} from finite differences, got {got[index]:.6g} from the rules")
+                raise GradcheckError(f"{where.format(at)}: expected {expected:.6g} from finite differences, "
+                                     f"got {got[index]:.6g} from the rules")

@@ -35,7 +35,7 @@ def replaying() -> bool:
 
 
 class Counter:
-    """Counts calls, for keys of random numbers: `advance()` gives 0, 1, 2, …, and within a `remat` the second run the same numbers as the first."""
+    """Counts calls, for keys of random numbers: `advance()` gives 0, 1, 2, …; the second run of a `remat` gets the numbers of the first."""
 
     def __init__(self, value: int = 0) -> None:
         self.value = value
@@ -68,10 +68,10 @@ def _run(function: Callable[..., Tensor], inputs: tuple[Any, ...], log: _Log) ->
 
 
 def remat(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """`function` with its intermediate values recomputed in the backward pass instead of kept: the same result, the same gradients of every order.
+    """`function` with its intermediate values recomputed in the backward pass instead of kept: the same result, the same gradients.
 
-    `function` takes tensors (and anything else) and returns one tensor. Tensors that it closes over, such as a model's parameters, get their
-    gradients too. It must be repeatable: random numbers come from keys and `Counter`s.
+    `function` takes tensors (and anything else) and returns one tensor. Tensors that it closes over, such as a model's parameters,
+    get their gradients too, of every order. It must be repeatable: random numbers come from keys and `Counter`s.
     """
     def rematerialised(*inputs: Any) -> Tensor:
         log = _log.get()
@@ -98,8 +98,8 @@ def _node(function: Callable[..., Tensor], inputs: tuple[Any, ...], taken: list[
     def again(g: Tensor) -> dict[str, Tensor | None]:
         for storage, version in versions:
             if storage.version != version:
-                raise RuntimeError(f"remat({getattr(function, '__name__', 'function')}): a tensor that it read was changed in place after the forward pass. "
-                                   f"Call backward() before the optimiser's update")
+                raise RuntimeError(f"remat({getattr(function, '__name__', 'function')}): a tensor that it read was changed in place "
+                                   f"after the forward pass. Call backward() before the optimiser's update")
         with no_grad(off=False):
             second = _run(function, inputs, _Log(taken, True))
         found = propagate({second.node: g}, stop=frozenset(boundary))

@@ -70,8 +70,8 @@ class Node:
         if name in self.kept:
             tensor, version = self.kept[name]
             if tensor.storage.version != version:
-                raise RuntimeError(f"{self.op.name} ({self.line}): {name!r}, of shape {tensor.shape}, was changed in place after the forward "
-                                   f"pass (version {tensor.storage.version}, recorded at {version}). "
+                raise RuntimeError(f"{self.op.name} ({self.line}): {name!r}, of shape {tensor.shape}, was changed in place after the "
+                                   f"forward pass (version {tensor.storage.version}, recorded at {version}). "
                                    f"Call backward() before the optimiser's update")
             return Tensor.of(tensor.data, self, tensor.storage) if name == "y" else tensor
         return self.options[name]

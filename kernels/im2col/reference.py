@@ -31,5 +31,6 @@ def col2im(cols, x, geo):
     for ky in range(geo.kh):
         for kx in range(geo.kw):
             y, x_start = geo.dy * ky, geo.dx * kx
-            padded[:, y:y + geo.sy * geo.OH:geo.sy, x_start:x_start + geo.sx * geo.OW:geo.sx][:, :geo.OH, :geo.OW] += windows[:, :, :, ky, kx]
+            rows, columns = slice(y, y + geo.sy * geo.OH, geo.sy), slice(x_start, x_start + geo.sx * geo.OW, geo.sx)
+            padded[:, rows, columns][:, :geo.OH, :geo.OW] += windows[:, :, :, ky, kx]
     x[...] = padded[:, before_y:before_y + geo.H, before_x:before_x + geo.W]
