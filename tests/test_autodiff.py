@@ -64,6 +64,23 @@ def test_the_tape_keeps_exactly_what_live_rules_ask_for():
     assert set(tgc.tanh(a).node.kept) == {"y"}
 
 
+def test_only_the_rules_on_the_way_are_run():
+    ran = []
+    noted = tgc.custom_op(lambda x, w: x * w, name="noted",
+                          vjp={"x": lambda g, w: ran.append("x") or g * w, "w": lambda g, x: ran.append("w") or g * x})
+    x, w = leaf(2.0), leaf(3.0)
+    assert grad(noted(x, w).sum(), x).tolist() == [3]
+    assert ran == ["x"]
+
+
+def test_grad_lets_go_of_what_was_kept_when_told_to():
+    x = leaf(1.0)
+    y = (x * x).sum()
+    assert grad(y, x, retain_graph=False).tolist() == [2]
+    with pytest.raises(RuntimeError, match="released"):
+        grad(y, x)
+
+
 def test_no_grad_records_nothing_and_detach_forgets():
     x = leaf(1.0)
     with no_grad():

@@ -17,7 +17,7 @@ there are derivatives of every order.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,12 +34,12 @@ __all__ = ["Node", "Primitive", "ancestors_between", "backward", "elementwise", 
            "propagate", "pull_back", "recording"]
 
 
-def pull_back(node: Node, g: Tensor) -> Iterator[tuple[Node, Tensor]]:
-    """The derivative rules of one node: (parent, cotangent) for each input that has a node."""
+def pull_back(node: Node, g: Tensor, useful: Container[Node] | None = None) -> Iterator[tuple[Node, Tensor]]:
+    """The derivative rules of one node: (parent, cotangent) for each input that has a node, or a `useful` one where given."""
     op = node.op
     joint = None
     for name, parent in zip(op.inputs, node.parents):
-        if parent is None:
+        if parent is None or (useful is not None and parent not in useful):
             continue
         if op.joint is not None:
             if joint is None:
@@ -52,6 +52,9 @@ def pull_back(node: Node, g: Tensor) -> Iterator[tuple[Node, Tensor]]:
                             f"Give it one with {op.name}.vjp({name}=…), or detach() the input")
         if cotangent is None:
             continue
+        if not isinstance(cotangent, Tensor):
+            raise TypeError(f"{op.name}: the rule for {name!r} returned {cotangent!r} of type {type(cotangent).__name__}; "
+                            f"a rule returns a tensor like {name}, {parent.dtype} {parent.shape}")
         if op.elementwise and cotangent.shape != parent.shape:
             cotangent = cotangent.sum_to(parent.shape)
         if cotangent.shape != parent.shape or cotangent.dtype != parent.dtype:
@@ -100,9 +103,7 @@ def propagate(cotangents: dict[Node, Tensor], *, useful: dict[Node, bool] | None
             continue
         if useful is not None and useful[node]:
             rest[node] = g
-        for parent, cotangent in pull_back(node, g):
-            if useful is not None and parent not in useful:
-                continue
+        for parent, cotangent in pull_back(node, g, useful):
             if parent in cotangents:
                 cotangents[parent] = cotangents[parent] + cotangent
             else:
@@ -131,6 +132,8 @@ def ancestors_between(roots: Sequence[Node], targets: Sequence[Node]) -> dict[No
 
 
 def _seed(where: str, y: Tensor, cotangent: Any) -> Tensor:
+    if not isinstance(y, Tensor):
+        raise TypeError(f"{where}: y must be a tensor, got {y!r} of type {type(y).__name__}")
     if y.node is None:
         raise ValueError(f"{where}: the result does not depend on any tensor that requires a gradient. "
                          f"Make one with Tensor(…, requires_grad=True), and check for no_grad() and detach()")
@@ -145,11 +148,12 @@ def _seed(where: str, y: Tensor, cotangent: Any) -> Tensor:
     return seed if seed.dtype == y.dtype else seed.astype(y.dtype)
 
 
-def grad(y: Tensor, xs: Any, cotangent: Any = None, *, create_graph: bool = False) -> Any:
+def grad(y: Tensor, xs: Any, cotangent: Any = None, *, create_graph: bool = False, retain_graph: bool = True) -> Any:
     """∂y/∂x for one tensor x, or a list of them for a sequence: Σ cotangent · ∂y/∂x, shaped like x.
 
     y needs a `cotangent` of its own shape unless it is a single value. With `create_graph` the answer can be differentiated again.
-    A tensor that y does not depend on has gradient zero. Nothing is released and no `.grad` is touched.
+    A tensor that y does not depend on has gradient zero. No `.grad` is touched, and what the tape kept stays, unless
+    `retain_graph=False` lets it go on the way, which takes less memory.
 
     >>> x = Tensor(3.0, requires_grad=True)
     >>> dy = grad(x * x * x, x, create_graph=True)
@@ -157,6 +161,8 @@ def grad(y: Tensor, xs: Any, cotangent: Any = None, *, create_graph: bool = Fals
     (27.0, 18.0)
     """
     single = isinstance(xs, Tensor)
+    if not single and not isinstance(xs, (list, tuple)):
+        raise TypeError(f"grad: xs must be a tensor or a list of tensors, got {xs!r} of type {type(xs).__name__}")
     targets = [xs] if single else list(xs)
     for i, x in enumerate(targets):
         if not isinstance(x, Tensor) or x.node is None:
@@ -167,7 +173,7 @@ def grad(y: Tensor, xs: Any, cotangent: Any = None, *, create_graph: bool = Fals
     found: dict[Node, Tensor] = {}
     if y.node in useful:
         with no_grad(off=not create_graph):
-            found = propagate({y.node: seed}, useful=useful)
+            found = propagate({y.node: seed}, useful=useful, release=not (retain_graph or create_graph))
     gradients = [found[x.node] if x.node in found else Tensor.of(np.zeros(x.shape, x.dtype)) for x in targets]
     return gradients[0] if single else gradients
 

@@ -14,10 +14,11 @@ from tinygradconv.tensor import Tensor
 
 @primitive
 def _matmul(be: Any, a: Any, b: Any, *, transpose_a: bool, transpose_b: bool) -> Any:
-    """y[i] = op(a[i]) @ op(b[i]), a (B, M, K) or (B, K, M), b (B, K, N) or (B, N, K)."""
-    M, N = a.shape[2 if transpose_a else 1], b.shape[1 if transpose_b else 2]
-    y = be.empty((a.shape[0], M, N), a.dtype)
-    be.run("matmul", a, b, y, transpose_a, transpose_b)
+    """y = op(a) @ op(b), a (M, K) or (K, M), b (K, N) or (N, K); or a batch of such products, with one more axis in front."""
+    M, N = a.shape[-1 if transpose_a else -2], b.shape[-2 if transpose_b else -1]
+    y = be.empty((*a.shape[:-2], M, N), a.dtype)
+    batch = (a, b, y) if a.ndim == 3 else (a[None], b[None], y[None])
+    be.run("matmul", *batch, transpose_a, transpose_b)
     return y
 
 
@@ -54,7 +55,7 @@ def matmul(a: Any, b: Any) -> Tensor:
     M, K, N = left.shape[-2], inner[0], right.shape[-1]
     if right.ndim == 2:                                        # one matrix for all: the leading axes are rows
         lead = left.shape[:-2]
-        y = _matmul(reshape(left, (1, math.prod(lead) * M, K)), expand_dims(right, 0), transpose_a=False, transpose_b=False)
+        y = _matmul(reshape(left, (math.prod(lead) * M, K)), right, transpose_a=False, transpose_b=False)
     else:
         try:
             lead = np.broadcast_shapes(left.shape[:-2], right.shape[:-2])

@@ -52,7 +52,8 @@ class Training:
             at = self.position
             raise LossError(f"the loss is {value} at step {at.step + 1} (epoch {at.epoch + 1}, batch {at.batch + 1}). Try a smaller rate; "
                             f"TGC_ANOMALY=1 names the op and the line where the first NaN or infinity was born")
-        self.optimizer.update(grad(loss, list(self.optimizer.parameters.values())), self.rate(self.position.step))
+        gradients = grad(loss, list(self.optimizer.parameters.values()), retain_graph=False)
+        self.optimizer.update(gradients, self.rate(self.position.step))
         return value
 
     def loss(self, y: Any, labels: Tensor) -> Tensor:
