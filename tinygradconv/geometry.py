@@ -18,6 +18,7 @@ Axis letters, here and everywhere: N images, H rows, W columns, C channels in, O
 """
 from __future__ import annotations
 
+import math
 import operator
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,18 +27,32 @@ import numpy as np
 
 Pair = int | tuple[int, int]
 Padding = int | tuple[int, int] | tuple[tuple[int, int], tuple[int, int]] | str
+LARGEST = 2**31 - 1      # of a window's sizes along one axis: kernels multiply two of them in 64 bits
 
 
-def integer(name: str, value: object, *, at_least: int, where: str = "") -> int:
-    """`value` as a Python integer of at least `at_least`; a ValueError or TypeError that names it otherwise."""
+def integer(name: str, value: object, *, at_least: int, at_most: float = math.inf, where: str = "") -> int:
+    """`value` as a Python integer from `at_least` to `at_most`; a ValueError or TypeError that names it otherwise. True is no integer."""
     at = f"{where}: " if where else ""
     try:
-        number = operator.index(value)
+        number = None if isinstance(value, bool) else operator.index(value)
     except TypeError:
-        raise TypeError(f"{at}{name} must be an integer, got {value!r} of type {type(value).__name__}") from None
+        number = None
+    if number is None:
+        raise TypeError(f"{at}{name} must be an integer, got {value!r} of type {type(value).__name__}")
     if number < at_least:
         raise ValueError(f"{at}{name} must be at least {at_least}, got {number}")
+    if number > at_most:
+        raise ValueError(f"{at}{name} must be at most {at_most:,}, got {number:,}")
     return number
+
+
+def real(name: str, value: object, *, where: str) -> float:
+    """`value` as a finite Python float; a ValueError or TypeError that names it otherwise."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise TypeError(f"{where}: {name} must be a number, got {value!r} of type {type(value).__name__}")
+    if not math.isfinite(value):
+        raise ValueError(f"{where}: {name} must be finite, got {value!r}")
+    return float(value)
 
 
 def pair(name: str, value: Pair, *, at_least: int, where: str = "") -> tuple[int, int]:
@@ -45,8 +60,8 @@ def pair(name: str, value: Pair, *, at_least: int, where: str = "") -> tuple[int
     if isinstance(value, (tuple, list)):
         if len(value) != 2:
             raise ValueError(f"{where}: {name} must be one integer or two (rows, columns), got {value!r}")
-        return (integer(name, value[0], at_least=at_least, where=where), integer(name, value[1], at_least=at_least, where=where))
-    number = integer(name, value, at_least=at_least, where=where)
+        return tuple(integer(name, one, at_least=at_least, at_most=LARGEST, where=where) for one in value)
+    number = integer(name, value, at_least=at_least, at_most=LARGEST, where=where)
     return number, number
 
 
@@ -134,7 +149,8 @@ class WindowGeometry:
             span = tuple(d[i] * (k[i] - 1) + 1 for i in range(2))
             raise ValueError(f"{where}: a window that spans {span[0]}×{span[1]} does not fit into an image of {H}×{W} with padding "
                              f"(top {top}, bottom {bottom}, left {left}, right {right}). Use a smaller kernel_size or more padding")
-        return cls(N, H, W, C, *k, *s, *d, top, bottom, left, right, OH, OW, **more)
+        steps = min(s[0], top + H + bottom), min(s[1], left + W + right)      # where only one window fits the stride says nothing
+        return cls(N, H, W, C, *k, *steps, *d, top, bottom, left, right, OH, OW, **more)
 
     @property
     def pad_y(self) -> tuple[int, int]:

@@ -29,12 +29,17 @@ def adaptive_windows(size: int, places: int) -> tuple[np.ndarray, np.ndarray]:
     return np.minimum(cells, ends[:, None] - 1), cells < ends[:, None]
 
 
+MOST_PLACES = 2**16          # along one axis; the windows are listed one by one
+
+
 def _side_by_side(name: str, x: Any, output_size: Pair) -> tuple[Tensor, tuple[int, int], np.ndarray | None]:
     """(x copied out so that the windows lie side by side, their size, which cells are a window's own or None where all are)."""
     (x,) = floating_tensors(name, ("x",), (x,))
     if x.ndim != 4:
         raise ValueError(f"{name}: x must have four axes (N, H, W, C), got shape {x.shape}")
     OH, OW = pair("output_size", output_size, at_least=1, where=name)
+    if max(OH, OW) > MOST_PLACES:
+        raise ValueError(f"{name}: output_size must be at most {MOST_PLACES:,}, got {OH:,}×{OW:,}")
     H, W = x.shape[1:3]
     if H < 1 or W < 1:
         raise ValueError(f"{name}: x has shape {x.shape}: an image of {H}×{W} has nothing to pool")

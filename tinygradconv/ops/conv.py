@@ -150,6 +150,7 @@ def _geometry(where: str, x_shape: tuple[int, ...], w_shape: tuple[int, ...], st
     if x_shape[3] != depth * groups:
         raise ValueError(_mismatch(where, x_shape, w_shape, groups))
     _check_groups(where, outputs, groups)
+    stride = pair("stride", stride, at_least=1, where=where)
     return Conv2dGeometry.of(where, x_shape, (kh, kw), stride=stride, padding=padding, dilation=dilation, O=outputs, groups=groups)
 
 
@@ -162,9 +163,10 @@ def _transposed_geometry(where: str, x_shape: tuple[int, ...], w_shape: tuple[in
     N, *size, channels = x_shape
     kernel, depth, outputs = w_shape[:2], w_shape[2], w_shape[3]
     if channels != outputs:
-        raise ValueError(f"{where}: w has {outputs} channels on its last axis but x has {channels} on its last axis. x is {x_shape}; "
-                         f"w is {w_shape}. A transposed convolution keeps the weights of the convolution it transposes: "
-                         "w is (kh, kw, channels of y / groups, channels of x)")
+        x, w = _as_given(where, x_shape, w_shape)
+        raise ValueError(f"{where}: w has {outputs} channels on its last axis but x has {channels} on its last axis. x is {x}; "
+                         f"w is {w}. A transposed convolution keeps the weights of the convolution it transposes: "
+                         f"w is ({'k' if len(w) == 3 else 'kh, kw'}, channels of y / groups, channels of x)")
     _check_groups(where, outputs, groups)
     strides, dilations = pair("stride", stride, at_least=1, where=where), pair("dilation", dilation, at_least=1, where=where)
     extra = pair("output_padding", output_padding, at_least=0, where=where)
@@ -199,10 +201,15 @@ def _check_groups(where: str, outputs: int, groups: int) -> None:
         raise ValueError(f"{where}: groups (={groups}) must divide the channels on the last axis of w (={outputs})")
 
 
+def _as_given(where: str, x_shape: tuple[int, ...], w_shape: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The shapes of x and w without the axis of length 1 that an op of one dimension adds, and that the user never saw."""
+    return ((x_shape[0], *x_shape[2:]), w_shape[1:]) if "1d" in where else (x_shape, w_shape)
+
+
 def _mismatch(where: str, x_shape: tuple[int, ...], w_shape: tuple[int, ...], groups: int) -> str:
     """The error for x and w whose channels differ, and what most likely happened."""
-    rows = where == "conv1d"                                  # its x and w carry an axis of length 1 that the user never saw
-    x, w = ((x_shape[0], *x_shape[2:]), w_shape[1:]) if rows else (x_shape, w_shape)
+    x, w = _as_given(where, x_shape, w_shape)
+    rows = len(x) == 3
     expected, last_first = w[-2] * groups, "(0, 2, 1)" if rows else "(0, 2, 3, 1)"
     said = f"{where}: w expects {expected} input channels" + (f" ({w[-2]} in each of {groups} groups)" if groups > 1 else "")
     said += f" but x has {x[-1]} on its last axis."

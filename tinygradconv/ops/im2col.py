@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from tinygradconv.autodiff import primitive
-from tinygradconv.geometry import Padding, Pair, WindowGeometry, integer
+from tinygradconv.geometry import Padding, Pair, WindowGeometry, integer, pair
 from tinygradconv.ops.spelling import numpy_names
 from tinygradconv.ops.windows import floating_tensors, window_geometry
 from tinygradconv.tensor import Tensor
@@ -43,6 +43,7 @@ def im2col(x: Any, kernel_size: Pair, *, stride: Pair = 1, padding: Padding = 0,
     Source: Chellapilla, Puri and Simard 2006, "High performance convolutional neural networks for document processing".
     """
     (x,) = floating_tensors("im2col", ("x",), (x,))
+    stride = pair("stride", stride, at_least=1, where="im2col")
     return _im2col(x, geo=window_geometry("im2col", x.shape, kernel_size, stride=stride, padding=padding, dilation=dilation))
 
 
@@ -55,6 +56,9 @@ def col2im(cols: Any, x_shape: tuple[int, int, int, int], kernel_size: Pair, *, 
     ValueError where cols does not have the shape that im2col of such an x would give.
     """
     (cols,) = floating_tensors("col2im", ("cols",), (cols,))
+    if not isinstance(x_shape, (tuple, list)):
+        raise TypeError(f"col2im: x_shape must be (N, H, W, C), got {x_shape!r} of type {type(x_shape).__name__}")
+    stride = pair("stride", stride, at_least=1, where="col2im")
     shape = tuple(integer("x_shape", n, at_least=0, where="col2im") for n in x_shape)
     geo = window_geometry("col2im", shape, kernel_size, stride=stride, padding=padding, dilation=dilation)
     if cols.shape != geo.cols_shape:

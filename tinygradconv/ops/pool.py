@@ -205,7 +205,10 @@ def _checked_weights(name: str, weights: Any, geo: WindowGeometry) -> np.ndarray
     if isinstance(weights, Tensor) and weights.requires_grad:
         raise TypeError(f"{name}: weights are constants here, but this tensor requires a gradient. "
                         "To learn them use a convolution with groups = channels")
-    array = np.asarray(weights, np.float64)
+    try:
+        array = np.asarray(weights, np.float64)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name}: weights must be an array of numbers of the window's shape, got {weights!r}") from None
     if name.endswith("1d") and array.ndim == 1:
         array = array[None]
     if array.shape != (geo.kh, geo.kw):

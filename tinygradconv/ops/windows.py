@@ -21,9 +21,13 @@ def floating_tensors(where: str, names: Sequence[str], values: Sequence[Any]) ->
 
 
 def frozen(value: Any) -> Any:
-    """Lists as tuples, at any depth, so that the arguments of a window can be the key of a cache."""
+    """Lists and arrays as tuples, at any depth, so that the arguments of a window can be the key of a cache."""
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
     if isinstance(value, (list, tuple)):
         return tuple(frozen(one) for one in value)
+    if type(value).__hash__ is None:
+        raise TypeError(f"sizes, strides and padding are integers or pairs of them, got {value!r} of type {type(value).__name__}")
     return int(value) if isinstance(value, np.integer) else value
 
 
