@@ -11,6 +11,7 @@ context-local: other threads and tasks keep theirs).
 from __future__ import annotations
 
 import contextlib
+import operator
 import os
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
@@ -29,18 +30,33 @@ class Setting:
     does: str
 
 
+MOST_THREADS = 1024        # a kernel's scratch grows with the threads, and OpenMP ends the process where it can start no more
+
+
 def _usable_cpus() -> int:
     """The CPUs that this process may run on, or fewer where OMP_NUM_THREADS says so."""
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     first = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
-    return int(first) if first.isdigit() and int(first) > 0 else cpus
+    return min(int(first), MOST_THREADS) if first.isdigit() and int(first) > 0 else cpus
 
 
-def _positive(text: object) -> int:
-    number = int(text)
+def _thread_count(text: object) -> int:
+    try:
+        number = int(text) if isinstance(text, str) else 0 if isinstance(text, bool) else operator.index(text)
+    except (ValueError, TypeError):
+        raise ValueError(f"must be an integer from 1 to {MOST_THREADS}") from None
     if number < 1:
         raise ValueError("must be at least 1")
+    if number > MOST_THREADS:
+        raise ValueError(f"must be at most {MOST_THREADS}")
     return number
+
+
+def _folder(name: object) -> str:
+    try:
+        return os.fspath(name)
+    except TypeError:
+        raise ValueError("must be the name of a folder") from None
 
 
 def _one_of(*choices: str) -> Callable[[str], str]:
@@ -62,7 +78,7 @@ def _flag(text: object) -> bool:
 
 
 SETTINGS: dict[str, Setting] = {
-    "threads": Setting("TGC_THREADS", _usable_cpus, _positive, "at each kernel",
+    "threads": Setting("TGC_THREADS", _usable_cpus, _thread_count, "at each kernel",
                        "threads of the CPU kernels; the default is the CPUs that the process may use, or OMP_NUM_THREADS"),
     "backend": Setting("TGC_BACKEND", lambda: "cpu", _one_of("cpu", "reference"), "at each kernel",
                        "'reference' runs every CPU kernel as its NumPy definition: slow, and right by inspection"),
@@ -70,7 +86,7 @@ SETTINGS: dict[str, Setting] = {
                    "the instruction set of the CPU kernels (x86-64-v2, v3 = AVX2, v4 = AVX-512, or the machine's base); '' takes the best"),
     "anomaly": Setting("TGC_ANOMALY", lambda: False, _flag, "at each op",
                        "1 checks every result, forward and backward, and names the op and line where the first NaN or infinity was born"),
-    "data": Setting("TGC_DATA", lambda: "", str, "when a data set is opened",
+    "data": Setting("TGC_DATA", lambda: "", _folder, "when a data set is opened",
                     "the folder that holds mnist/, cifar-10-batches-bin/, …; '' is a cache folder in the user's home"),
 }
 
