@@ -32,13 +32,32 @@ def as_array(values: Any, dtype: Any = None, *, copy: bool = False) -> np.ndarra
     """
     if isinstance(values, Tensor):
         values = values.data
-    array = np.array(values, dtype, copy=True if copy else None, order="C") if dtype is not None or copy else np.asarray(values)
+    if type(values) is not np.ndarray and hasattr(values, "filled"):
+        raise TypeError("a Tensor has no mask, and this is a masked array. Say what the masked values are: x.filled(0)")
+    try:
+        array = np.array(values, dtype, copy=True if copy else None, order="C") if dtype is not None or copy else np.asarray(values)
+    except (ValueError, TypeError, OverflowError) as problem:
+        raise _not_an_array(dtype, problem) from None
     if array.dtype.kind not in KINDS or array.dtype.itemsize > 8 or array.dtype == np.float16:
-        raise TypeError(f"a Tensor holds bool, integers, float32 or float64; got {array.dtype}"
-                        + (". Convert it first: x.astype('float32')" if array.dtype.kind in "fc" else ""))
+        cure = {"f": ". Convert it first: x.astype('float32')", "c": ". Take its parts: x.real, x.imag",
+                "O": " (None, integers beyond 64 bits, or other Python objects)"}
+        raise TypeError(f"a Tensor holds bool, integers, float32 or float64; got {array.dtype}{cure.get(array.dtype.kind, '')}")
     if dtype is None and array.dtype == np.float64 and not hasattr(values, "__array__"):
         array = array.astype(DEFAULT_DTYPE)
     return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+
+
+def _not_an_array(dtype: Any, problem: Exception) -> Exception:
+    """What NumPy's refusal to make an array of some values means."""
+    try:
+        np.dtype(dtype)
+    except TypeError:
+        return TypeError(f"{dtype!r} is no dtype. Use 'float32', 'float64', 'int64', 'bool', …")
+    if "inhomogeneous" in str(problem):
+        return ValueError(f"the rows of a Tensor must be equally long: {str(problem).partition('. ')[2]}")
+    if isinstance(problem, OverflowError):
+        return ValueError(f"a value does not fit into {np.dtype(dtype)}: {problem}")
+    return problem
 
 
 class Tensor:
@@ -128,6 +147,9 @@ class Tensor:
     def grad(self, value: Tensor | None) -> None:
         if self.node is None:
             raise TypeError("this tensor has no gradient: it was not made with requires_grad=True")
+        if value is not None and (not isinstance(value, Tensor) or value.shape != self.shape or value.dtype != self.dtype):
+            got = f"{value.dtype} {value.shape}" if isinstance(value, Tensor) else f"{value!r} of type {type(value).__name__}"
+            raise TypeError(f"grad must be None or a tensor like this one, {self.dtype} {self.shape}; got {got}")
         self.node.grad = value
 
     @classmethod
@@ -148,6 +170,8 @@ class Tensor:
         """
         if self.node is None:
             raise TypeError("register_hook: this tensor is a constant; only tensors that require a gradient have hooks")
+        if not callable(hook):
+            raise TypeError(f"register_hook: hook must be a function of the gradient, got {hook!r}")
         if self.node.hooks is None:
             self.node.hooks = []
         hooks = self.node.hooks
