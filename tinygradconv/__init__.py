@@ -104,4 +104,5 @@ def __getattr__(name: str) -> _Any:
     if name in ("cli", "data", "explain", "interop", "models", "spec", "train"):
         import importlib
         return importlib.import_module(f"{__name__}.{name}")
-    raise AttributeError(f"tinygradconv has no {name!r}")
+    from .ops.spelling import missing
+    raise missing("tinygradconv", name)

@@ -33,6 +33,7 @@ class Primitive:
         parameters = list(inspect.signature(forward).parameters.values()) if inputs is None else []
         self.inputs = tuple(inputs) if inputs is not None else tuple(p.name for p in parameters[1:] if p.kind is p.POSITIONAL_OR_KEYWORD)
         self.options = tuple(p.name for p in parameters if p.kind is p.KEYWORD_ONLY)
+        self._has_signature = inputs is None
         self.rules: dict[str, Callable[..., Tensor]] = {}
         self.joint: Callable[..., dict[str, Tensor]] | None = None
         self._needs: dict[str, tuple[str, ...]] = {}
@@ -83,7 +84,11 @@ class Primitive:
         tensors = promoted(self.name, inputs) if self.promote else as_tensors(self.name, self.inputs, inputs)
         arrays = [tensor.data for tensor in tensors]
         backend = CPU if all([type(array) is np.ndarray for array in arrays]) else _common_backend(self, tensors)
-        result = self.forward(backend, *arrays, **options)
+        try:
+            result = self.forward(backend, *arrays, **options)
+        except TypeError:
+            self._check_options(options)
+            raise
         data, extra = (result[0], result[1:]) if self.byproducts else (result, ())
         y = Tensor.of(data)
         if self.view and np.may_share_memory(data, arrays[0]):
@@ -95,6 +100,13 @@ class Primitive:
         if setting("anomaly"):
             check_result(self.name, tensors, y)
         return y, extra
+
+    def _check_options(self, options: dict[str, Any]) -> None:
+        """TypeError for an option that this op does not have; asked only once a forward pass has refused its arguments."""
+        for name in options:
+            if self._has_signature and name not in self.options:
+                said = "; no op changes a tensor in place: use its result" if name in ("inplace", "out") else ""
+                raise TypeError(f"{self.name}() got {name!r}; its parameters are: {', '.join((*self.inputs, *self.options))}{said}")
 
     def _record(self, tensors: Sequence[Tensor], live: tuple[bool, ...], y: Tensor, extra: tuple[Any, ...],
                 options: dict[str, Any]) -> Node:

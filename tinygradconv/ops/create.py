@@ -5,8 +5,17 @@ from typing import Any
 
 import numpy as np
 
+from tinygradconv.geometry import integer, real
+from tinygradconv.ops.shape import as_shape
 from tinygradconv.promotion import as_tensors
 from tinygradconv.tensor import DEFAULT_DTYPE, Tensor, as_array
+
+
+def _dtype(name: str, dtype: Any) -> np.dtype:
+    try:
+        return np.dtype(dtype)
+    except TypeError:
+        raise TypeError(f"{name}: {dtype!r} is no dtype. Use 'float32', 'float64', 'int64', 'bool', …") from None
 
 
 def _made(values: np.ndarray, dtype: Any) -> Tensor:
@@ -22,17 +31,23 @@ def asarray(values: Any, dtype: Any = None) -> Tensor:
 
 def full(shape: int | tuple[int, ...], value: float, dtype: Any = None) -> Tensor:
     """A tensor of `shape` whose values are all `value`; a float gives float32, an integer int64, a bool bool."""
-    return _made(np.full(shape, value, DEFAULT_DTYPE if isinstance(value, float) else None), dtype)
+    if not isinstance(value, (bool, int, float, np.number, np.bool_)):
+        raise TypeError(f"full: value must be a number, got {value!r} of type {type(value).__name__}")
+    chosen = DEFAULT_DTYPE if isinstance(value, float) else np.asarray(value).dtype
+    chosen = chosen if dtype is None else _dtype("full", dtype)
+    if chosen.kind in "iu" and not (np.iinfo(chosen).min <= value <= np.iinfo(chosen).max and value == int(value)):
+        raise ValueError(f"full: {value!r} does not fit into {chosen}")
+    return _made(np.full(as_shape("full", shape), value, chosen), None)
 
 
 def zeros(shape: int | tuple[int, ...], dtype: Any = DEFAULT_DTYPE) -> Tensor:
     """A tensor of zeros."""
-    return _made(np.zeros(shape, dtype), dtype)
+    return _made(np.zeros(as_shape("zeros", shape), _dtype("zeros", dtype)), None)
 
 
 def ones(shape: int | tuple[int, ...], dtype: Any = DEFAULT_DTYPE) -> Tensor:
     """A tensor of ones."""
-    return _made(np.ones(shape, dtype), dtype)
+    return _made(np.ones(as_shape("ones", shape), _dtype("ones", dtype)), None)
 
 
 def full_like(x: Any, value: float) -> Tensor:
@@ -53,15 +68,22 @@ def ones_like(x: Any) -> Tensor:
 
 def arange(start: float, stop: float | None = None, step: float = 1, dtype: Any = None) -> Tensor:
     """start, start + step, … before stop (one argument: 0, 1, … before it); integers give int64, floats float32."""
+    for said, number in (("start", start), ("stop", stop), ("step", step)):
+        if number is not None and not isinstance(number, (int, np.integer)):
+            real(said, number, where="arange")
+    if step == 0:
+        raise ValueError("arange: step must not be 0")
     values = np.arange(start, stop, step) if stop is not None else np.arange(0, start, step)
     return _made(values.astype(DEFAULT_DTYPE) if values.dtype.kind == "f" else values.astype(np.int64), dtype)
 
 
 def linspace(start: float, stop: float, number: int, dtype: Any = DEFAULT_DTYPE) -> Tensor:
     """`number` values from start to stop, both included, at equal distances."""
-    return _made(np.linspace(start, stop, number), dtype)
+    number = integer("number", number, at_least=0, where="linspace")
+    return _made(np.linspace(real("start", start, where="linspace"), real("stop", stop, where="linspace"), number), dtype)
 
 
 def eye(rows: int, columns: int | None = None, dtype: Any = DEFAULT_DTYPE) -> Tensor:
     """Ones on the diagonal, zeros elsewhere: (rows, columns), square by default."""
-    return _made(np.eye(rows, columns), dtype)
+    rows = integer("rows", rows, at_least=0, where="eye")
+    return _made(np.eye(rows, rows if columns is None else integer("columns", columns, at_least=0, where="eye")), dtype)

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from tinygradconv.autodiff import primitive
 from tinygradconv.ops.random import word64
 from tinygradconv.ops.spelling import numpy_names
@@ -33,7 +35,7 @@ def dropout(x: Any, rate: float, *, key: int, step: int) -> Tensor:
     `rate` 0 returns x; ValueError unless 0 ≤ rate < 1. Integers give float32.
     """
     (x,) = floating_tensors("dropout", ("x",), (x,))
-    if isinstance(rate, bool) or not 0 <= rate < 1:
+    if isinstance(rate, bool) or not isinstance(rate, (int, float, np.number)) or not 0 <= rate < 1:
         raise ValueError(f"dropout: rate must be at least 0 and less than 1, the share that is dropped, got {rate!r}")
     key, step = word64("dropout", "key", key), word64("dropout", "step", step)
     return x if rate == 0 else _dropout(x, rate=float(rate), key=key, step=step)

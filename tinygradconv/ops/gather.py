@@ -91,8 +91,9 @@ def getitem(x: Tensor, index: Any) -> Tensor:
         parts = tuple(p.numpy() if isinstance(p, Tensor) else np.asarray(p) if isinstance(p, (list, bool)) else p for p in parts)
         parts = tuple(p.astype(np.int64) if isinstance(p, np.ndarray) and p.size == 0 and p.dtype.kind == "f" else p for p in parts)
         where = _index_positions(x.shape, parts)
-    except IndexError as problem:
-        raise IndexError(f"x[…]: {problem}; x has shape {x.shape}, the index is {index!r}") from None
+    except (IndexError, OverflowError, TypeError, ValueError) as problem:
+        kind = IndexError if isinstance(problem, OverflowError) else type(problem)
+        raise kind(f"x[…]: {problem}; x has shape {x.shape}, the index is {index!r}") from None
     return gather_flat(x, Tensor.of(where))
 
 
@@ -171,6 +172,9 @@ def scatter_add(x: Any, indices: Any, values: Any, axis: int = -1) -> Tensor:
     """
     x, values = promoted("scatter_add", (x, values))
     where = _along("scatter_add", x.shape, indices, axis)
+    lead = where.ndim - values.ndim
+    if lead < 0 or any(n not in (1, m) for n, m in zip(values.shape, where.shape[lead:])):
+        raise ValueError(f"scatter_add: values of shape {values.shape} do not broadcast to the shape {where.shape} of indices")
     return x + scatter_add_flat(values.broadcast_to(where.shape), where, shape=x.shape)
 
 

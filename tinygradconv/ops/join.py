@@ -114,6 +114,14 @@ def _widths(pad_width: Any, ndim: int) -> list[tuple[int, int]]:
     return [tuple(integer("pad_width", n, at_least=0, where="pad") for n in one) for one in widths.tolist()]
 
 
+def _check_fill(value: Any, dtype: np.dtype) -> None:
+    """A number that `dtype` can hold: 1.5 between integers would become 1."""
+    if not isinstance(value, (bool, int, float, np.number, np.bool_)):
+        raise TypeError(f"pad: constant_values must be one number, got {value!r} of type {type(value).__name__}")
+    if dtype.kind != "f" and (value != value or value % 1):
+        raise TypeError(f"pad: constant_values must be an integer like x, which is {dtype}; got {value!r}. Use x.astype('float32')")
+
+
 @numpy_names
 def pad(x: Any, pad_width: Any, mode: str = "constant", *, constant_values: float = 0) -> Tensor:
     """x with a border of `pad_width` cells: an integer, (before, after) for every axis, or one such pair per axis.
@@ -128,6 +136,7 @@ def pad(x: Any, pad_width: Any, mode: str = "constant", *, constant_values: floa
     if not any(before or after for before, after in widths):
         return x
     if mode == "constant":
+        _check_fill(constant_values, x.dtype)
         inside = tuple(slice(before, before + n) for (before, _), n in zip(widths, x.shape))
         return place(x, inside, tuple(before + n + after for (before, after), n in zip(widths, x.shape)), constant_values)
     if x.size == 0:

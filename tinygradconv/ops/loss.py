@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygradconv.geometry import integer, real
 from tinygradconv.ops.activation import softplus
 from tinygradconv.ops.elementwise import abs, less_equal, square, where
 from tinygradconv.ops.gather import gather_flat
@@ -51,7 +52,9 @@ def cross_entropy(logits: Any, targets: Any, *, weights: Any = None, label_smoot
     (targets,) = as_tensors(name, ("targets",), (targets,))
     if logits.ndim < 1 or logits.shape[-1] < 1:
         raise ValueError(f"{name}: logits must have at least one class on the last axis, got shape {logits.shape}")
-    if not 0 <= label_smoothing <= 1:
+    if ignore_index is not None:
+        ignore_index = integer("ignore_index", ignore_index, at_least=-2**63, where=name)
+    if isinstance(label_smoothing, str) or not 0 <= label_smoothing <= 1:
         raise ValueError(f"{name}: label_smoothing must be between 0 and 1, got {label_smoothing!r}")
     _check_targets(name, logits, targets, ignore_index)
     chosen = None if weights is None else _class_weights(name, weights, logits)
@@ -91,9 +94,11 @@ def _of_indices(logits: Tensor, targets: Tensor, weights: np.ndarray | None, smo
 def _class_weights(name: str, weights: Any, logits: Tensor) -> np.ndarray:
     if isinstance(weights, Tensor) and weights.requires_grad:
         raise TypeError(f"{name}: weights are constants, but this tensor requires a gradient. Use weights.detach()")
-    array = np.asarray(weights, logits.dtype)
+    array = as_tensors(name, ("weights",), (weights,))[0].numpy().astype(logits.dtype)
     if array.shape != logits.shape[-1:]:
         raise ValueError(f"{name}: weights must have shape ({logits.shape[-1]},), one per class, got {array.shape}")
+    if not (np.isfinite(array).all() and (array >= 0).all()):
+        raise ValueError(f"{name}: weights must be finite and not negative, got {array.tolist()}")
     return array
 
 
@@ -117,15 +122,27 @@ def _check_targets(name: str, logits: Tensor, targets: Tensor, ignore: int | Non
                          + (". For one-hot targets use targets.astype('float32')" if targets.shape == logits.shape else ""))
     if targets.device == "abstract":
         return
+    if kind == "f":
+        _check_probabilities(name, targets)
+        return
     values = targets.numpy()
-    bad = ~((values >= 0) & (values <= 1)) if kind == "f" else (values < 0) | (values >= C)
+    bad = (values < 0) | (values >= C)
     if ignore is not None:
         bad &= values != ignore
     if bad.any():
         at = tuple(int(i) for i in np.argwhere(bad)[0])
-        said = "probabilities between 0 and 1" if kind == "f" else f"classes 0 … {C - 1}"
-        raise ValueError(f"{name}: targets must be {said}, got {values[at].item()} at index {at}"
-                         + (f". To leave such examples out use ignore_index={values[at].item()}" if kind != "f" else ""))
+        raise ValueError(f"{name}: targets must be classes 0 … {C - 1}, got {values[at].item()} at index {at}. "
+                         f"To leave such examples out use ignore_index={values[at].item()}")
+
+
+def _check_probabilities(name: str, targets: Tensor) -> None:
+    if targets.device == "abstract":
+        return
+    values = targets.numpy()
+    bad = ~((values >= 0) & (values <= 1))                   # NaN is bad too
+    if bad.any():
+        at = tuple(int(i) for i in np.argwhere(bad)[0])
+        raise ValueError(f"{name}: targets must be probabilities between 0 and 1, got {values[at].item()} at index {at}")
 
 
 def _pair(name: str, first: str, a: Any, b: Any, reduction: str) -> list[Tensor]:
@@ -156,7 +173,7 @@ def l1(predictions: Any, targets: Any, *, reduction: str = "mean") -> Tensor:
 def huber(predictions: Any, targets: Any, *, delta: float = 1.0, reduction: str = "mean") -> Tensor:
     """½(p − t)² where |p − t| ≤ delta, delta·(|p − t| − ½·delta) beyond: squares near, lines far away. Source: Huber 1964."""
     p, t = _pair("huber", "predictions", predictions, targets, reduction)
-    if not 0 < delta < np.inf:
+    if real("delta", delta, where="huber") <= 0:
         raise ValueError(f"huber: delta must be positive and finite, got {delta!r}")
     far = abs(p - t)
     return _reduced(where(less_equal(far, delta), square(p - t) * 0.5, (far - 0.5 * delta) * delta), reduction)
@@ -170,6 +187,7 @@ def binary_cross_entropy_with_logits(logits: Any, targets: Any, *, weights: Any 
     The mean divides by the number of values.
     """
     x, t = _pair("binary_cross_entropy_with_logits", "logits", logits, targets, reduction)
+    _check_probabilities("binary_cross_entropy_with_logits", t)
     losses = t * softplus(-x) + (1 - t) * softplus(x)
     if weights is not None:
         weighted = losses * weights

@@ -14,13 +14,15 @@ import math
 from typing import Any
 
 from tinygradconv.autodiff import primitive, recording
-from tinygradconv.geometry import integer
+from tinygradconv.geometry import integer, real
 from tinygradconv.ops.elementwise import sqrt, square
 from tinygradconv.ops.pool import sum_pool2d
 from tinygradconv.ops.shape import as_axes
 from tinygradconv.ops.spelling import numpy_names
 from tinygradconv.ops.windows import floating_tensors
 from tinygradconv.tensor import Tensor
+
+LARGEST_SIZE = 2**24          # of a neighbourhood of channels; no network has so many
 
 
 @primitive(byproducts=("mean", "variance"))
@@ -103,7 +105,7 @@ def _per_channel(name: str, x: Tensor, **parameters: Tensor) -> None:
 
 
 def _positive(name: str, epsilon: float) -> float:
-    if not epsilon >= 0:
+    if real("epsilon", epsilon, where=name) < 0:
         raise ValueError(f"{name}: epsilon must be at least 0, got {epsilon!r}")
     return float(epsilon)
 
@@ -195,7 +197,10 @@ def local_response_norm(x: Any, size: int = 5, *, alpha: float = 1e-4, beta: flo
     """
     name = "local_response_norm"
     (x,) = floating_tensors(name, ("x",), (x,))
-    size = integer("size", size, at_least=1, where=name)
+    size = integer("size", size, at_least=1, at_most=LARGEST_SIZE, where=name)
+    alpha, beta, k = (real(said, value, where=name) for said, value in (("alpha", alpha), ("beta", beta), ("k", k)))
+    if k < 0 or alpha < 0:
+        raise ValueError(f"{name}: k and alpha must be at least 0, as a power of their sum is taken, got k {k}, alpha {alpha}")
     if x.ndim < 1 or x.shape[-1] < 1:
         raise ValueError(f"{name}: x must have channels on its last axis, got shape {x.shape}")
     squares = square(x).reshape((math.prod(x.shape[:-1]), 1, x.shape[-1], 1))       # channels as the columns of an image of one row

@@ -8,6 +8,7 @@ import numpy as np
 from tinygradconv.ops import elementwise as op
 from tinygradconv.ops.matmul import matmul
 from tinygradconv.ops.power import pow
+from tinygradconv.ops.spelling import missing
 from tinygradconv.tensor import Tensor
 
 OPERANDS = (Tensor, np.ndarray, np.generic, bool, int, float, list, tuple)
@@ -29,7 +30,8 @@ def _logical(sign: str, function: Any) -> Any:
         for value in (self, *other):
             kind = getattr(value, "dtype", type(value).__name__)
             if kind != op.BOOL:
-                raise TypeError(f"{sign} works on bool tensors, got {kind}. Compare first, e.g. (x > 0) {sign} (x < 1)")
+                example = f"(x > 0) {sign} (x < 1)" if other else f"{sign}(x > 0)"
+                raise TypeError(f"{sign} works on bool tensors, got {kind}. Compare first, e.g. {example}")
         return function(self, *other)
     return operator
 
@@ -52,3 +54,11 @@ Tensor.__neg__ = lambda self: op.negative(self)
 Tensor.__pos__ = lambda self: self
 Tensor.__abs__ = lambda self: op.abs(self)
 Tensor.__contains__ = lambda self, value: bool(np.any(np.asarray(self == value)))
+
+
+def _no_attribute(self: Tensor, name: str) -> Any:
+    """Asked only for what a tensor does not have."""
+    raise missing("Tensor", name)
+
+
+Tensor.__getattr__ = _no_attribute

@@ -16,14 +16,17 @@ from tinygradconv.tensor import Tensor
 __all__ = ["broadcast_to", "expand_dims", "flip", "matrix_transpose", "moveaxis", "permute_dims", "reshape", "squeeze", "sum_to"]
 
 
+MOST_VALUES = 1 << 58
+
+
 def as_axes(name: str, axis: Any, ndim: int) -> tuple[int, ...]:
     """`axis` (None for all, an integer, or several) as a tuple of different axes in 0 … ndim − 1."""
     if axis is None:
         return tuple(range(ndim))
     axes = []
     for one in axis if isinstance(axis, (tuple, list)) else (axis,):
-        one = integer("axis", one, at_least=-ndim, where=name) if ndim else integer("axis", one, at_least=0, where=name)
-        if one >= ndim:
+        one = integer("axis", one, at_least=-math.inf, where=name)
+        if not -ndim <= one < ndim:
             raise ValueError(f"{name}: axis {one} is out of range for a tensor with {ndim} axes")
         axes.append(one % ndim)
     if len(set(axes)) != len(axes):
@@ -31,9 +34,13 @@ def as_axes(name: str, axis: Any, ndim: int) -> tuple[int, ...]:
     return tuple(axes)
 
 
-def as_shape(name: str, shape: Any) -> tuple[int, ...]:
-    """`shape` (an integer or several) as a tuple of integers."""
-    return tuple(integer("shape", n, at_least=-1, where=name) for n in (shape if isinstance(shape, (tuple, list)) else (shape,)))
+def as_shape(name: str, shape: Any, *, at_least: int = 0) -> tuple[int, ...]:
+    """`shape` (an integer or several) as a tuple of integers; ValueError where no memory could be so large."""
+    lengths = shape if isinstance(shape, (tuple, list)) else (shape,)
+    wanted = tuple([integer("shape", n, at_least=at_least, where=name) for n in lengths])
+    if math.prod(wanted) >= MOST_VALUES:
+        raise ValueError(f"{name}: shape {wanted} has {math.prod(wanted):,} values, more than any memory holds")
+    return wanted
 
 
 @primitive(view=True)
@@ -94,7 +101,7 @@ for _said, _op in NAMES.items():
 def reshape(x: Any, shape: int | Sequence[int]) -> Tensor:
     """The values of x, in the same (row-major) order, under `shape`; one length may be −1 and is worked out."""
     (x,) = as_tensors("reshape", ("x",), (x,))
-    wanted = as_shape("reshape", shape)
+    wanted = as_shape("reshape", shape, at_least=-1)
     known = math.prod(n for n in wanted if n >= 0)
     if wanted.count(-1) > 1:
         raise ValueError(f"reshape: only one length may be -1, got {wanted}")
@@ -109,7 +116,9 @@ def reshape(x: Any, shape: int | Sequence[int]) -> Tensor:
 def permute_dims(x: Any, axes: Sequence[int]) -> Tensor:
     """The axes of x in another order: axis i of the result is axis axes[i] of x."""
     (x,) = as_tensors("permute_dims", ("x",), (x,))
-    order = as_axes("permute_dims", tuple(axes), x.ndim)
+    if not isinstance(axes, (tuple, list)):
+        raise TypeError(f"permute_dims: axes must be a list of all axes in their new order, got {axes!r} of type {type(axes).__name__}")
+    order = as_axes("permute_dims", axes, x.ndim)
     if len(order) != x.ndim:
         raise ValueError(f"permute_dims: x has {x.ndim} axes, so axes must name {x.ndim}, got {tuple(axes)}")
     return x if order == tuple(range(x.ndim)) else _permute(x, axes=order)
@@ -127,6 +136,8 @@ def matrix_transpose(x: Any) -> Tensor:
 def moveaxis(x: Any, source: int, destination: int) -> Tensor:
     """Axis `source` of x put at place `destination`; the others keep their order."""
     (x,) = as_tensors("moveaxis", ("x",), (x,))
+    for said, axis in (("source", source), ("destination", destination)):
+        integer(said, axis, at_least=-math.inf, where="moveaxis")
     (start,), (end,) = as_axes("moveaxis", source, x.ndim), as_axes("moveaxis", destination, x.ndim)
     order = [i for i in range(x.ndim) if i != start]
     order.insert(end, start)

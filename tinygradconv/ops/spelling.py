@@ -19,6 +19,23 @@ SPELLINGS: dict[str, tuple[str, ...]] = {
 }
 
 
+# What people look for under another library's name: what to write instead.
+ELSEWHERE: dict[str, str] = {
+    "view": "reshape", "permute": "permute_dims", "transpose": "permute_dims, or .mT for the last two axes", "t": ".T", "cat": "concat",
+    "unsqueeze": "expand_dims", "swapaxes": "moveaxis or permute_dims", "dim": ".ndim", "ravel": "flatten", "clone": "Tensor(x)",
+    "copy": "Tensor(x)", "cuda": "to('cuda')", "cpu": "to('cpu')", "float": "astype('float32')", "double": "astype('float64')",
+    "long": "astype('int64')", "tensor": "Tensor", "array": "Tensor", "from_numpy": "Tensor", "mm": "matmul, or a @ b",
+    "bmm": "matmul, or a @ b", "rand": "ops.random.uniform", "randn": "ops.random.normal", "clamp": "clip", "absolute": "abs",
+    "mul": "multiply", "div": "divide", "sub": "subtract", "neg": "negative", "mse_loss": "mse", "l1_loss": "l1", "dot": "matmul, or a @ b",
+}
+
+
+def missing(owner: str, name: str) -> AttributeError:
+    """The error for an attribute that `owner` does not have, with the name to use where another library's is known."""
+    cure = f"; use {ELSEWHERE[name]}" if name in ELSEWHERE else ""
+    return AttributeError(f"{owner} has no {name!r}{cure}")
+
+
 def numpy_names(function: Function) -> Function:
     """Decorator: an unknown keyword is a TypeError that says the name to use.
 
