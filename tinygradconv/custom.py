@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinygradconv.autodiff import Primitive
-from tinygradconv.tensor import Tensor
+from tinygradconv.tensor import Tensor, as_array
 
 Rule = Callable[..., Tensor]
 
@@ -25,6 +25,10 @@ def custom_op(forward: Callable[..., np.ndarray], *, vjp: Rule | dict[str, Rule]
     >>> grad(sine(x), x).item()
     1.0
     """
+    rules = tuple(vjp.values()) if isinstance(vjp, dict) else (vjp,)
+    for said, function in (("forward", forward), *(("vjp", rule) for rule in rules)):
+        if not callable(function):
+            raise TypeError(f"custom_op: {said} must be a function, got {function!r} of type {type(function).__name__}")
     try:
         parameters = None if isinstance(forward, np.ufunc) else inspect.signature(forward).parameters.values()
     except (ValueError, TypeError):
@@ -35,7 +39,19 @@ def custom_op(forward: Callable[..., np.ndarray], *, vjp: Rule | dict[str, Rule]
         inputs = list(vjp) if isinstance(vjp, dict) else [n for n in list(inspect.signature(vjp).parameters)[1:] if n != "y"] or ["x"]
 
     def on_arrays(be: Any, *arrays: Any, **options: Any) -> Any:
-        made = np.asarray(forward(*[be.to_numpy(a) for a in arrays], **options))
+        given = [_read_only(be.to_numpy(array)) for array in arrays]
+        try:
+            made = np.asarray(forward(*given, **options))
+        except ValueError as problem:
+            if "read-only" in str(problem):
+                raise ValueError(f"{op.name}: its forward function may not change its inputs ({problem}). Copy them first") from None
+            raise
+        try:
+            made = as_array(made.astype(arrays[0].dtype) if made.dtype == np.float16 else made)
+        except TypeError as problem:
+            raise TypeError(f"{op.name}: its forward function must return an array of numbers: {problem}") from None
+        if any(np.may_share_memory(made, array) for array in given):          # a view would not see that its input was changed in place
+            made = made.copy()
         if made.dtype != arrays[0].dtype and made.dtype.kind == "f":
             made = made.astype(arrays[0].dtype)
         return be.asarray(made)
@@ -44,3 +60,10 @@ def custom_op(forward: Callable[..., np.ndarray], *, vjp: Rule | dict[str, Rule]
     if parameters is not None:
         op.options = tuple(p.name for p in parameters if p.name not in inputs)
     return op.vjp(**(vjp if isinstance(vjp, dict) else {inputs[0]: vjp}))
+
+
+def _read_only(array: np.ndarray) -> np.ndarray:
+    """The same values, which the user's function cannot change."""
+    view = array.view()
+    view.flags.writeable = False
+    return view

@@ -35,6 +35,8 @@ def gradcheck(f: Callable[..., Tensor], inputs: Sequence[Any], *, order: int = 2
     """
     if order not in (1, 2):
         raise ValueError(f"gradcheck: order must be 1 or 2, got {order}")
+    if not isinstance(inputs, (list, tuple)):
+        raise TypeError(f"gradcheck: inputs must be a list with one value per argument of f, got {inputs!r}")
     values = [_float64(value) for value in inputs]
     if not any(_floating(value) for value in values):
         raise ValueError("gradcheck: there is no floating input to differentiate")
