@@ -8,11 +8,14 @@ from typing import Any
 import numpy as np
 
 from tinygradconv.autodiff import no_grad
+from tinygradconv.geometry import integer
 from tinygradconv.ops.random import key_of
+from tinygradconv.promotion import as_tensors
 from tinygradconv.remat import Counter, replaying
-from tinygradconv.tensor import Tensor, as_array
+from tinygradconv.tensor import Tensor
 
 from .base import Shape, Spec
+from .fields import floating_dtype
 from .infer import INPUT, Network, Step, infer, looks_channels_first
 
 
@@ -81,11 +84,11 @@ class Model:
     """
 
     def __init__(self, spec: Spec, shape: Shape, *, seed: int = 0, dtype: Any = "float32") -> None:
+        integer("seed", seed, at_least=0, where="build")
+        self.dtype = floating_dtype("build", dtype)
         self.spec, self.network = spec, infer(spec, shape)
         self.input_shape, self.output_shape = self.network.input_shape, self.network.output_shape
-        self.seed, self.dtype, self.counter = seed, np.dtype(dtype), Counter()
-        if self.dtype not in (np.float32, np.float64):
-            raise TypeError(f"build: dtype must be float32 or float64, got {self.dtype}")
+        self.seed, self.counter = seed, Counter()
         self.parameters: dict[str, Tensor] = {}
         for path, parameter in self.network.parameters.items():
             self.parameters[path] = parameter.init(parameter, key_of(seed, path)).astype(self.dtype).requires_grad_()
@@ -116,6 +119,8 @@ class Model:
 
     def features(self, x: Any, at: str | Iterable[str]) -> Any:
         """What leaves the part of the network at path `at`, in evaluation; a dict by path for several. Nothing beyond it is run."""
+        if not isinstance(at, (str, list, tuple)):
+            raise TypeError(f"features: at must be a path or a list of paths, got {at!r} of type {type(at).__name__}")
         paths = [at] if isinstance(at, str) else list(at)
         for path in paths:
             if path not in self.network.ends:
@@ -134,7 +139,7 @@ class Model:
 
     def _checked(self, x: Any) -> Tensor:
         """x as a tensor of the model's dtype and input shape; errors say what to do with one that is not."""
-        x = x if isinstance(x, Tensor) else Tensor.of(as_array(x))
+        (x,) = as_tensors("model", ("x",), (x,))
         if x.shape[1:] != self.input_shape or x.ndim == 0:
             raise ValueError(self._misfit(x.shape))
         if x.dtype != self.dtype:

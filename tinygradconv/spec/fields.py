@@ -109,16 +109,28 @@ def finite(where: str, name: str, value: Any) -> float:
     return float(value)
 
 
-def number(default: Any = dataclasses.MISSING, *, above: float = -math.inf, at_least: float = -math.inf, below: float = math.inf) -> Any:
+def number(default: Any = dataclasses.MISSING, *, above: float = -math.inf, at_least: float = -math.inf, below: float = math.inf,
+           at_most: float = math.inf) -> Any:
     """A field that is a finite number within the bounds."""
     def check(where: str, name: str, value: Any) -> float:
         settled = finite(where, name, value)
         for holds, said in ((settled > above, f"above {above:g}"), (settled >= at_least, f"at least {at_least:g}"),
-                            (settled < below, f"below {below:g}")):
+                            (settled < below, f"below {below:g}"), (settled <= at_most, f"at most {at_most:g}")):
             if not holds:
                 raise ValueError(f"{where}: {name} must be {said}, got {value!r}")
         return settled
     return _field(check, default)
+
+
+def floating_dtype(where: str, dtype: Any) -> np.dtype:
+    """`dtype` as float32 or float64."""
+    try:
+        settled = np.dtype(dtype)
+    except TypeError:
+        settled = None
+    if settled not in (np.float32, np.float64):
+        raise TypeError(f"{where}: dtype must be float32 or float64, got {settled or repr(dtype)}")
+    return settled
 
 
 def flag(default: bool) -> Any:

@@ -11,14 +11,13 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
-
 from tinygradconv.autodiff import Node, no_grad
 from tinygradconv.backends import ABSTRACT
 from tinygradconv.tensor import Tensor
 
 from .base import Shape, Spec
 from .build import run
+from .fields import floating_dtype
 from .infer import Step, infer
 
 
@@ -94,7 +93,7 @@ class Table:
 
 def tabulate(spec: Spec, shape: Any, dtype: Any = "float32") -> Table:
     """The table of `spec` for one input of `shape`, in training, every parameter learned and the input plain data."""
-    network = infer(spec, shape)
+    dtype, network = floating_dtype("table", dtype), infer(spec, shape)
     parameters = {path: _abstract(parameter.shape, dtype).requires_grad_() for path, parameter in network.parameters.items()}
     buffers = {path: _abstract(size, dtype) for path, (size, _) in network.buffers.items()}
     x = _abstract((1, *network.input_shape), dtype)
@@ -147,7 +146,7 @@ class Ledger:
 
 
 def _abstract(shape: Shape, dtype: Any) -> Tensor:
-    return Tensor.of(ABSTRACT.empty(shape, np.dtype(dtype)))
+    return Tensor.of(ABSTRACT.empty(shape, dtype))
 
 
 def times(lengths: tuple[Any, ...]) -> str:

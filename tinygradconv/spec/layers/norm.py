@@ -26,7 +26,7 @@ class BatchNorm(Layer):
     keeps_order = True
 
     _: KW_ONLY
-    momentum: float = number(0.1, at_least=0)
+    momentum: float = number(0.1, at_least=0, at_most=1)
     epsilon: float = number(1e-5, above=0)
 
     def parameters(self, shape: Shape) -> dict[str, Parameter]:
