@@ -18,6 +18,9 @@ class Split:
     labels: np.ndarray
 
     def __post_init__(self) -> None:
+        for name in ("images", "labels"):
+            if not isinstance(getattr(self, name), np.ndarray):
+                raise TypeError(f"{name} must be a NumPy array, got {type(getattr(self, name)).__name__}. Use np.asarray({name})")
         if self.images.ndim != 4 or self.images.dtype not in (np.uint8, np.float32):
             raise ValueError(f"images must be uint8 or float32 of shape (N, H, W, C), got {self.images.dtype} {self.images.shape}")
         if self.labels.ndim != 1 or self.labels.dtype.kind not in "iu":

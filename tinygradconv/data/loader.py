@@ -29,6 +29,8 @@ class Loader:
 
     def __post_init__(self) -> None:
         integer("batch_size", self.batch_size, at_least=1, where="Loader")
+        if self.seed is not None:
+            integer("seed", self.seed, at_least=0, where="Loader")
 
     @classmethod
     def training(cls, data: DataSet, batch_size: int, seed: int, augment: Callable[..., np.ndarray] | None = None) -> Loader:
@@ -52,6 +54,7 @@ class Loader:
 
     def batches(self, epoch: int = 0, start: int = 0) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """The batches of one epoch, from batch `start` on: the same ones whether or not those before were drawn."""
+        integer("start", start, at_least=0, where="batches")
         order = self.order(epoch)
         mean, deviation = np.array(self.mean, np.float32), np.array(self.deviation, np.float32)
         for batch in range(start, len(self)):

@@ -5,6 +5,7 @@ snapshot keeps and `restore()` takes back.
 """
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 
 import numpy as np
@@ -22,6 +23,9 @@ class Optimizer:
     slots: tuple[str, ...] = ()
 
     def __init__(self, parameters: Mapping[str, Tensor]) -> None:
+        if not isinstance(parameters, Mapping):
+            raise TypeError(f"{type(self).__name__}: parameters must be a dict of tensors by path, such as model.parameters, "
+                            f"got {type(parameters).__name__}")
         for path, p in parameters.items():
             if not isinstance(p, Tensor) or not p.requires_grad:
                 raise TypeError(f"{type(self).__name__}: {path} must be a Tensor made with requires_grad=True, got {type(p).__name__}")
@@ -36,6 +40,8 @@ class Optimizer:
 
         ValueError: a gradient is missing, or is not shaped like its parameter; then nothing has been changed.
         """
+        if not 0 <= rate < math.inf:
+            raise ValueError(f"{type(self).__name__}: rate must be at least 0 and finite, got {rate}")
         if not isinstance(gradients, Mapping):
             gradients = dict(zip(self.parameters, gradients, strict=True))
         for path, p in self.parameters.items():

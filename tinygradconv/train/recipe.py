@@ -6,12 +6,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tinygradconv.data.augment import Distort
+from tinygradconv.geometry import integer, real
 from tinygradconv.tensor import Tensor
 
 from .optim import SGD, Adam, Optimizer
 from .schedule import Schedule, constant, cosine, drops
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {"sgd": SGD, "adam": Adam}
+SCHEDULES = ("cosine", "drops", "constant")
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,15 @@ class Recipe:
     smoothing: float = 0.0
     distort: Distort | None = None
 
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size"):
+            integer(name, getattr(self, name), at_least=1, where="a recipe")
+        for name, known in (("optimizer", tuple(OPTIMIZERS)), ("schedule", SCHEDULES)):
+            if getattr(self, name) not in known:
+                raise ValueError(f"a recipe's {name} must be {' or '.join(map(repr, known))}, got {getattr(self, name)!r}")
+        if real("rate", self.rate, where="a recipe") <= 0:
+            raise ValueError(f"a recipe: rate must be above 0, got {self.rate}")
+
     def make_optimizer(self, parameters: Mapping[str, Tensor]) -> Optimizer:
         """The optimiser of this recipe for these parameters."""
         return OPTIMIZERS[self.optimizer](parameters, **self.options)
@@ -45,9 +56,7 @@ class Recipe:
             return cosine(self.rate, steps, warm_up=min(int(self.warm_up * steps), steps - 1))
         if self.schedule == "drops":
             return drops(self.rate, sorted({max(1, steps // 2), max(1, steps * 3 // 4)}))
-        if self.schedule == "constant":
-            return constant(self.rate)
-        raise ValueError(f"a recipe's schedule must be 'cosine', 'drops' or 'constant', got {self.schedule!r}")
+        return constant(self.rate)
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Recipe:

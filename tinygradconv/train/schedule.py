@@ -4,6 +4,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
+from tinygradconv.geometry import real
+
 Schedule = Callable[[int], float]
 
 
@@ -42,5 +44,5 @@ def drops(rate: float, milestones: Sequence[int], factor: float = 0.1) -> Schedu
 
 
 def _positive(where: str, rate: float) -> None:
-    if not 0 < rate < math.inf:
-        raise ValueError(f"{where}: rate must be above 0 and finite, got {rate}")
+    if real("rate", rate, where=where) <= 0:
+        raise ValueError(f"{where}: rate must be above 0, got {rate}")

@@ -15,6 +15,7 @@ from tinygradconv import data as data_sets
 from tinygradconv import models
 from tinygradconv.backends.cpu import instruction_set
 from tinygradconv.data import DataSet, Loader
+from tinygradconv.geometry import integer
 from tinygradconv.settings import get as setting
 from tinygradconv.spec import Spec
 
@@ -35,7 +36,9 @@ def begin(model: str, *, data: str | None = None, data_dir: str | None = None, r
     spec, shape = models.get(model)
     data = data or DEFAULT_DATA.get(model, "digits")
     name, chosen = recipe_named(recipe, model, data)
-    chosen = dataclasses.replace(chosen, epochs=epochs or chosen.epochs, batch_size=batch_size or chosen.batch_size)
+    asked = {"epochs": epochs, "batch_size": batch_size}
+    chosen = dataclasses.replace(chosen, **{option: value for option, value in asked.items() if value is not None})
+    seed = integer("seed", seed, at_least=0, where="train")
     data_set = data_sets.get(data, data_dir)
     spec.infer(data_set.input_shape)                 # a model that does not fit the images says so before a folder is made
     config = {"model": model, "data": data, "data_dir": data_dir and str(Path(data_dir).resolve()), "data_crc32": data_set.checksum(),
