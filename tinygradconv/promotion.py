@@ -56,7 +56,8 @@ def _promoted(op: str, values: Sequence[Any]) -> Sequence[Tensor]:
     values = [v if type(v) in NUMBERS or type(v) is Tensor else _constant(op, "an operand", v) for v in values]
     strong = [v.data.dtype for v in values if type(v) is Tensor]
     if not strong:
-        return [Tensor.of(as_array(v)) for v in values]
+        values = [Tensor.of(as_array(v)) for v in values]
+        strong = [v.data.dtype for v in values]
     dtype = strong[0] if len(strong) == 1 else result_dtype(strong)
     if dtype.kind != "f" and any(type(v) is float for v in values):
         dtype = DEFAULT_DTYPE

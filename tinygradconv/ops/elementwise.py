@@ -61,6 +61,19 @@ def _bool(array: Any) -> np.dtype:
     return BOOL
 
 
+def _no_arithmetic(name: str) -> TypeError:
+    return TypeError(f"{name}: bool has no arithmetic. Use x.astype('int64'), or ~, & and | for logic")
+
+
+def _number(name: str) -> Any:
+    """The dtype of arithmetic that bool does not have."""
+    def result(array: Any) -> np.dtype:
+        if array.dtype.kind == "b":
+            raise _no_arithmetic(name)
+        return array.dtype
+    return result
+
+
 def unary(kernel: str, doc: str, *, result: Any = _floating, whole: bool = False, **marks: Any) -> Primitive:
     """An op of one operand that is one row of the `unary` kernel; `whole`: it leaves integers as they are."""
     def forward(be: Any, x: Any) -> Any:
@@ -69,6 +82,8 @@ def unary(kernel: str, doc: str, *, result: Any = _floating, whole: bool = False
             be.run("unary", x, y, kernel)
         elif whole:
             be.run("copy", x, y)
+        elif x.dtype == BOOL and kernel in ("negative", "sign", "square"):
+            raise _no_arithmetic(kernel)
         else:                                   # the integers are converted first: NumPy's exp of a small integer is a float16
             be.run("copy", x, y)
             be.run("unary", y, y, kernel)
@@ -78,13 +93,13 @@ def unary(kernel: str, doc: str, *, result: Any = _floating, whole: bool = False
 
 
 add = binary("add", "a + b")
-subtract = binary("subtract", "a − b")
+subtract = binary("subtract", "a − b", result=_number("subtract"))
 multiply = binary("multiply", "a · b")
 divide = binary("divide", "a / b; integers give float32", result=_floating)
 maximum = binary("maximum", "the larger of a and b; where they are equal, each gets half of the gradient; NaN wins")
 minimum = binary("minimum", "the smaller of a and b; where they are equal, each gets half of the gradient; NaN wins")
-floor_divide = binary("floor_divide", "⌊a / b⌋; its gradient is zero")
-remainder = binary("remainder", "a − b·⌊a / b⌋, with the sign of b")
+floor_divide = binary("floor_divide", "⌊a / b⌋; its gradient is zero", result=_number("floor_divide"))
+remainder = binary("remainder", "a − b·⌊a / b⌋, with the sign of b", result=_number("remainder"))
 
 add.vjp(a=lambda g: g, b=lambda g: g)
 subtract.vjp(a=lambda g: g, b=lambda g: -g)
