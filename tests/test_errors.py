@@ -119,6 +119,10 @@ def test_numpy_integers_are_sizes():
     assert tgc.zeros((two, np.uint8(3))).sum(axis=np.int8(1)).reshape(two, 1).shape == (2, 1)
 
 
+def test_plain_numbers_of_two_kinds_are_promoted():
+    assert tgc.add(1, 0.5).item() == 1.5 and tgc.multiply(True, 3).item() == 3 and tgc.maximum(2, np.float64(0.5)).item() == 2.0
+
+
 def test_a_stride_beyond_the_image_is_a_stride_of_one_window():
     x = tgc.Tensor(np.arange(6, dtype=np.float32).reshape(1, 2, 3, 1), requires_grad=True)
     y = tgc.conv2d(x, np.full((1, 1, 1, 1), 2.0), stride=2**31 - 1)

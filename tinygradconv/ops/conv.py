@@ -108,14 +108,15 @@ def conv1d_transpose(x: Any, w: Any, bias: Any = None, *, stride: int = 1, paddi
 
 def _conv2d(where: str, x: Any, w: Any, bias: Any, stride: Any, padding: Any, dilation: Any, groups: int) -> Tensor:
     x, w, *rest = _operands(where, x, w, bias)
-    geo = _geometry(where, x.shape, w.shape, frozen(stride), frozen(padding), frozen(dilation), groups)
+    geo = _geometry(where, x.shape, w.shape, frozen(stride), frozen(padding), frozen(dilation), frozen(groups))
     return _plus(where, conv2d_forward(x, w, geo=geo), rest, geo.O)
 
 
 def _conv2d_transpose(where: str, x: Any, w: Any, bias: Any, stride: Any, padding: Any, output_padding: Any, dilation: Any,
                       groups: int) -> Tensor:
     x, w, *rest = _operands(where, x, w, bias)
-    geo = _transposed_geometry(where, x.shape, w.shape, frozen(stride), frozen(padding), frozen(output_padding), frozen(dilation), groups)
+    geo = _transposed_geometry(where, x.shape, w.shape, frozen(stride), frozen(padding), frozen(output_padding), frozen(dilation),
+                               frozen(groups))
     return _plus(where, conv2d_grad_input(x, w, geo=geo), rest, geo.C)
 
 

@@ -13,8 +13,12 @@ from tinygradconv.tensor import DEFAULT_DTYPE, Tensor, as_array
 
 def _dtype(name: str, dtype: Any) -> np.dtype:
     try:
-        return np.dtype(dtype)
-    except TypeError:
+        found = np.dtype(dtype)
+        as_array(np.zeros((), found))                        # what no tensor holds is refused before there is an array of it
+        return found
+    except TypeError as problem:
+        if "a Tensor holds" in str(problem):
+            raise
         raise TypeError(f"{name}: {dtype!r} is no dtype. Use 'float32', 'float64', 'int64', 'bool', …") from None
 
 
@@ -69,7 +73,7 @@ def ones_like(x: Any) -> Tensor:
 def arange(start: float, stop: float | None = None, step: float = 1, dtype: Any = None) -> Tensor:
     """start, start + step, … before stop (one argument: 0, 1, … before it); integers give int64, floats float32."""
     for said, number in (("start", start), ("stop", stop), ("step", step)):
-        if number is not None and not isinstance(number, (int, np.integer)):
+        if (number is not None or said != "stop") and not isinstance(number, (int, np.integer)):
             real(said, number, where="arange")
     if step == 0:
         raise ValueError("arange: step must not be 0")

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from tinygradconv.autodiff import primitive
-from tinygradconv.ops.shape import as_axes, basic_slice, reshape
+from tinygradconv.ops.shape import as_axis, basic_slice, reshape
 from tinygradconv.ops.spelling import numpy_names
 from tinygradconv.promotion import as_tensors, promoted
 from tinygradconv.tensor import Tensor
@@ -125,7 +125,7 @@ def take(x: Any, indices: Any, axis: int | None = None) -> Tensor:
     (x,) = as_tensors("take", ("x",), (x,))
     if axis is None:
         return take(reshape(x, (x.size,)), indices, 0)
-    (axis,) = as_axes("take", axis, x.ndim)
+    axis = as_axis("take", axis, x.ndim)
     where = _indices("take", indices, x.shape[axis], axis)
     before, after = math.prod(x.shape[:axis]), math.prod(x.shape[axis + 1:])
     step = Tensor.of(np.arange(before, dtype=np.int64)[:, None, None] * (x.shape[axis] * after) + np.arange(after, dtype=np.int64))
@@ -135,7 +135,7 @@ def take(x: Any, indices: Any, axis: int | None = None) -> Tensor:
 
 def _along(name: str, shape: tuple[int, ...], indices: Any, axis: Any) -> Tensor:
     """Flat positions in `shape`: `indices` along `axis`, and along every other axis each at its own place."""
-    (axis,) = as_axes(name, axis, len(shape))
+    axis = as_axis(name, axis, len(shape))
     where = _indices(name, indices, shape[axis], axis)
     if where.ndim != len(shape):
         raise ValueError(f"{name}: indices must have as many axes as x: indices has shape {where.shape}, x has {shape}")

@@ -10,7 +10,7 @@ import numpy as np
 from tinygradconv.autodiff import Primitive
 from tinygradconv.geometry import integer
 from tinygradconv.ops.gather import gather_flat, grid_positions
-from tinygradconv.ops.shape import as_axes, basic_slice, broadcast_to, expand_dims, place, reshape
+from tinygradconv.ops.shape import as_axes, as_axis, basic_slice, broadcast_to, expand_dims, place, reshape
 from tinygradconv.ops.spelling import numpy_names
 from tinygradconv.promotion import as_tensors, promoted
 from tinygradconv.tensor import Tensor
@@ -54,7 +54,7 @@ def concat(arrays: Sequence[Any], axis: int = 0) -> Tensor:
     xs = _several("concat", arrays)
     if xs[0].ndim == 0:
         raise ValueError("concat: a tensor with no axes cannot be concatenated. Use stack()")
-    (axis,) = as_axes("concat", axis, xs[0].ndim)
+    axis = as_axis("concat", axis, xs[0].ndim)
     for i, x in enumerate(xs):
         if x.ndim != xs[0].ndim or any(n != m for k, (n, m) in enumerate(zip(x.shape, xs[0].shape)) if k != axis):
             raise ValueError(f"concat: arrays[{i}] has shape {x.shape} but arrays[0] has {xs[0].shape}; "
@@ -70,7 +70,7 @@ def stack(arrays: Sequence[Any], axis: int = 0) -> Tensor:
     for i, x in enumerate(xs):
         if x.shape != xs[0].shape:
             raise ValueError(f"stack: arrays[{i}] has shape {x.shape} but arrays[0] has {xs[0].shape}; all shapes must be equal")
-    (axis,) = as_axes("stack", axis, xs[0].ndim + 1)
+    axis = as_axis("stack", axis, xs[0].ndim + 1)
     return concat([expand_dims(x, axis) for x in xs], axis=axis)
 
 
@@ -81,7 +81,7 @@ def split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> li
     ValueError where the axis has no such number of equal parts.
     """
     (x,) = as_tensors("split", ("x",), (x,))
-    (axis,) = as_axes("split", axis, x.ndim)
+    axis = as_axis("split", axis, x.ndim)
     n = x.shape[axis]
     if isinstance(indices_or_sections, (list, tuple)):
         cuts = [integer("indices_or_sections", i, at_least=-n, where="split") for i in indices_or_sections]
@@ -98,7 +98,7 @@ def split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> li
 def unstack(x: Any, axis: int = 0) -> tuple[Tensor, ...]:
     """The slices of x along `axis`, which is left out: the inverse of stack. Views."""
     (x,) = as_tensors("unstack", ("x",), (x,))
-    (axis,) = as_axes("unstack", axis, x.ndim)
+    axis = as_axis("unstack", axis, x.ndim)
     return tuple(basic_slice(x, (*[slice(None)] * axis, i)) for i in range(x.shape[axis]))
 
 
@@ -181,7 +181,7 @@ def repeat(x: Any, repeats: int, axis: int | None = None) -> Tensor:
     (x,) = as_tensors("repeat", ("x",), (x,))
     if axis is None:
         return repeat(reshape(x, (x.size,)), repeats, 0)
-    (axis,) = as_axes("repeat", axis, x.ndim)
+    axis = as_axis("repeat", axis, x.ndim)
     times = integer("repeats", repeats, at_least=0, where="repeat")
     before, n, after = x.shape[:axis], x.shape[axis], x.shape[axis + 1:]
     return reshape(broadcast_to(reshape(x, (*before, n, 1, *after)), (*before, n, times, *after)), (*before, n * times, *after))

@@ -54,7 +54,7 @@ def cross_entropy(logits: Any, targets: Any, *, weights: Any = None, label_smoot
         raise ValueError(f"{name}: logits must have at least one class on the last axis, got shape {logits.shape}")
     if ignore_index is not None:
         ignore_index = integer("ignore_index", ignore_index, at_least=-2**63, where=name)
-    if isinstance(label_smoothing, str) or not 0 <= label_smoothing <= 1:
+    if not 0 <= real("label_smoothing", label_smoothing, where=name) <= 1:
         raise ValueError(f"{name}: label_smoothing must be between 0 and 1, got {label_smoothing!r}")
     _check_targets(name, logits, targets, ignore_index)
     chosen = None if weights is None else _class_weights(name, weights, logits)

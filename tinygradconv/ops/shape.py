@@ -34,6 +34,11 @@ def as_axes(name: str, axis: Any, ndim: int) -> tuple[int, ...]:
     return tuple(axes)
 
 
+def as_axis(name: str, axis: Any, ndim: int) -> int:
+    """One axis, in 0 … ndim − 1."""
+    return as_axes(name, integer("axis", axis, at_least=-math.inf, where=name), ndim)[0]
+
+
 def as_shape(name: str, shape: Any, *, at_least: int = 0) -> tuple[int, ...]:
     """`shape` (an integer or several) as a tuple of integers; ValueError where no memory could be so large."""
     lengths = shape if isinstance(shape, (tuple, list)) else (shape,)
@@ -136,9 +141,7 @@ def matrix_transpose(x: Any) -> Tensor:
 def moveaxis(x: Any, source: int, destination: int) -> Tensor:
     """Axis `source` of x put at place `destination`; the others keep their order."""
     (x,) = as_tensors("moveaxis", ("x",), (x,))
-    for said, axis in (("source", source), ("destination", destination)):
-        integer(said, axis, at_least=-math.inf, where="moveaxis")
-    (start,), (end,) = as_axes("moveaxis", source, x.ndim), as_axes("moveaxis", destination, x.ndim)
+    start, end = as_axis("moveaxis", source, x.ndim), as_axis("moveaxis", destination, x.ndim)
     order = [i for i in range(x.ndim) if i != start]
     order.insert(end, start)
     return permute_dims(x, order)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from tinygradconv.autodiff import primitive
+from tinygradconv.geometry import real
 from tinygradconv.ops.elementwise import equal, exp, isfinite, log, sqrt, square, where
 from tinygradconv.ops.join import concat, pad
 from tinygradconv.ops.reduce import Axis, count, kept, lined_back, lined_up, mean, reduced, start, sum, sum_dtype
@@ -86,7 +87,7 @@ def prod(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
 def var(x: Any, axis: Axis = None, *, correction: float = 0, keepdims: bool = False) -> Tensor:
     """Σ (x − mean)² / (n − correction) over `axis`, n the number of values there: the variance; correction=1 estimates a population's."""
     x, axes = start("var", x, axis, floating=True)
-    n = count(x, axes) - correction
+    n = count(x, axes) - real("correction", correction, where="var")
     spread = sum(square(x - mean(x, axes, keepdims=True)), axes, keepdims=keepdims)
     return spread / (n if n > 0 else 0.0)
 
