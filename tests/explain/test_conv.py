@@ -47,7 +47,7 @@ def test_red_green_and_blue_add_up_as_on_the_slide(backend):
     w = np.stack([[[-1, -1, 1], [0, 1, -1], [0, 1, 1]], [[1, 0, 0], [1, -1, -1], [1, 0, -1]], [[0, 1, 1], [0, 1, 0], [1, -1, 1]]], axis=-1)
     steps = explain.conv2d(x, w, 1, padding=((1, 0), (1, 0)))
     assert steps.y[0, 0] == -25
-    assert "  O11 = 308 + −498 + 164 + 1 = −25" in lines(steps)
+    assert "  O11 = 308 + (−498) + 164 + 1 = −25" in lines(steps)
     assert "  channel 2: 0·1 + 0·1 + 0·1 + 0·0 + 167·(−1) + 164·0 + 0·0 + 166·(−1) + 165·(−1) = −498" in lines(steps)
     assert "∂E/∂b = 1" in lines(steps) and steps.grad_bias.tolist() == 1
     assert "X with its padding:" in lines(steps)
@@ -64,7 +64,7 @@ def evaluate(products):
     value = Fraction(0)
     for term in products.replace("−", "-").split(" + "):
         a, _, b = term.partition("·")
-        value += Fraction(a) * (Fraction(b.strip("()")) if b else 1)
+        value += Fraction(a.strip("()")) * (Fraction(b.strip("()")) if b else 1)
     return value
 
 

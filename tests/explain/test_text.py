@@ -3,7 +3,8 @@ from __future__ import annotations
 
 import pytest
 
-from tinygradconv.explain.text import beside, cell, matrix, number, places, product, wrapped
+from tinygradconv import explain
+from tinygradconv.explain.text import beside, cell, matrix, number, places, product, total, wrapped
 
 
 @pytest.mark.parametrize("value, text", [
@@ -16,6 +17,12 @@ def test_number(value, text):
 
 def test_a_negative_second_factor_has_parentheses():
     assert product(8, -1) == "8·(−1)" and product(-8, 1) == "−8·1"
+
+
+def test_after_a_plus_a_negative_number_has_parentheses():
+    assert total(["−1·1", "1·(−1)", "−2·1", "−3", "−1e−07", "0"]) == "−1·1 + 1·(−1) + (−2)·1 + (−3) + (−1e−07) + 0"
+    steps = explain.conv2d([[1, 2], [3, 4]], [[1, -1], [-1, 1]], -2, g=[[-3]])
+    assert "O11 = 1·1 + 3·(−1) + 2·(−1) + 4·1 + (−2) = −2" in str(steps).splitlines() and "+ −" not in str(steps)
 
 
 def test_cells_count_from_one_and_never_read_two_ways():

@@ -8,7 +8,7 @@ import numpy as np
 from tinygradconv.geometry import Conv2dGeometry
 
 from .steps import Sum, gather, listing, rounding_note
-from .text import beside, matrix, number, places, titled, wrapped
+from .text import SIZE_RULE, beside, matrix, number, places, titled, total, wrapped
 
 
 def conv2d_text(x: np.ndarray, w: np.ndarray, bias: np.ndarray | None, g: np.ndarray, y: np.ndarray, geo: Conv2dGeometry,
@@ -23,7 +23,7 @@ def conv2d_text(x: np.ndarray, w: np.ndarray, bias: np.ndarray | None, g: np.nda
         "Each output is the sum of a window's products, taken column by column:",
         listing(outputs),
         "" if geo.N == geo.C == geo.O == 1 else _matrices("O", "filter", y),       # one matrix is in the picture above
-        "BACKWARD, with the gradient that comes from above:",
+        "BACKWARD, from the gradient that comes from above (all ones where no g is given):",
         _matrices("∂E/∂O", "filter", g),
         _weight_heading(geo),
         listing(weight_sums, symbols=True),
@@ -42,7 +42,7 @@ def conv2d_text(x: np.ndarray, w: np.ndarray, bias: np.ndarray | None, g: np.nda
 def _heading(geo: Conv2dGeometry) -> str:
     groups = f", in {geo.groups} groups" if geo.groups > 1 else ""
     X, F, O = _size(geo.H, geo.W, geo.C), _size(geo.kh, geo.kw, geo.C // geo.groups), _size(geo.OH, geo.OW, geo.O)
-    lines = [f"CONVOLUTION of X {X} with F {F}{groups}: O {O}",
+    lines = [f"CONVOLUTION of X {X} with F {F}{groups}: O {O}", SIZE_RULE,
              f"rows    {places(geo.H, geo.top, geo.bottom, geo.span[0], geo.sy, geo.OH)}",
              f"columns {places(geo.W, geo.left, geo.right, geo.span[1], geo.sx, geo.OW)}"]
     if (geo.dy, geo.dx) != (1, 1):
@@ -58,7 +58,7 @@ def _picture(padded: np.ndarray, w: np.ndarray, y: np.ndarray, geo: Conv2dGeomet
     """X * F = O where each is one matrix; the channels of X and of each filter side by side otherwise."""
     bias = [number(float(b)) for b in bias]
     if geo.N == geo.C == geo.O == 1:
-        plus = ["+", bias[0]] if bias else []
+        plus = ["+", f"({bias[0]})" if bias[0].startswith("−") else bias[0]] if bias else []
         return "\n".join(beside("X * F  =", matrix(padded[0, :, :, 0].tolist()), "*", matrix(w[:, :, 0, 0].tolist()), *plus,
                                 "=", matrix(y[0, :, :, 0].tolist())))
     biases = [wrapped("b: " + ", ".join(bias))] if bias else []
@@ -114,5 +114,5 @@ def bordered(g: np.ndarray, geo: Conv2dGeometry) -> np.ndarray:
 def _bias(sums: Sequence[Sum]) -> list[str]:
     """∂E/∂b: every output has the bias added once, so its gradient is the sum of theirs."""
     terms = [[number(a) for a, _ in s.parts[0].factors] for s in sums]
-    lines = [wrapped(" = ".join([s.full_name, *([" + ".join(t)] if len(t) > 1 else []), number(s.value)])) for s, t in zip(sums, terms)]
+    lines = [wrapped(" = ".join([s.full_name, *([total(t)] if len(t) > 1 else []), number(s.value)])) for s, t in zip(sums, terms)]
     return ["∂E/∂b is the sum of ∂E/∂O:", "\n".join(lines)] if sums else []

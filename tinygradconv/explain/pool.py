@@ -18,7 +18,7 @@ from tinygradconv.ops import pool as engine
 from tinygradconv.tensor import Tensor
 
 from .steps import ExplanationError, Part, Steps, Sum, as_values, check, frozen, gather, refuse_large, upstream
-from .text import cell, matrix, number, places, wrapped
+from .text import SIZE_RULE, cell, matrix, number, places, total, wrapped
 
 WHERE = "explain.max_pool2d"
 
@@ -178,7 +178,7 @@ def _check_maxima(windows: Sequence[Window], engine_y: np.ndarray) -> None:
 
 def _text(x: np.ndarray, y: np.ndarray, g: np.ndarray, geo: WindowGeometry, windows: Sequence[Window], gradients: Sequence[Sum],
           ceil_mode: bool) -> str:
-    lines = [f"MAX POOLING of X {geo.H}×{geo.W} with windows of {geo.kh}×{geo.kw}: O {geo.OH}×{geo.OW}",
+    lines = [f"MAX POOLING of X {geo.H}×{geo.W} with windows of {geo.kh}×{geo.kw}: O {geo.OH}×{geo.OW}", SIZE_RULE,
              f"rows    {places(geo.H, geo.top, geo.bottom, geo.span[0], geo.sy, geo.OH, ceil_mode)}",
              f"columns {places(geo.W, geo.left, geo.right, geo.span[1], geo.sx, geo.OW, ceil_mode)}"]
     grad_input = gather(gradients, geo.x_shape, x.dtype)
@@ -192,10 +192,11 @@ def _text(x: np.ndarray, y: np.ndarray, g: np.ndarray, geo: WindowGeometry, wind
 
 def _channel_text(x: list, y: list, g: list, grad_input: list, windows: Sequence[Window], gradients: Sequence[Sum]) -> list[str]:
     """The lines about one channel of one image."""
-    several = [f"{s.name} = {' + '.join(s.parts[0].symbols)} = {' + '.join(number(a) for a, _ in s.parts[0].factors)} = {number(s.value)}"
+    several = [f"{s.name} = {' + '.join(s.parts[0].symbols)} = {total([number(a) for a, _ in s.parts[0].factors])} = {number(s.value)}"
                for s in gradients if len(s.parts[0].factors) > 1]
     return ["", "X:", *matrix(x), "", *[w.write() for w in windows], "", "O:", *matrix(y), "",
-            "BACKWARD: each window's gradient goes whole to the cell that won, and the others get 0.", "",
+            "BACKWARD: each window's gradient goes whole to the cell that won, and the others get 0 "
+            "(∂E/∂O is all ones where no g is given).", "",
             "∂E/∂O:", *matrix(g), "", *[w.write_gradient() for w in windows],
             *(["", "A cell that won several windows gets the sum:", *map(wrapped, several)] if several else []),
             "", "∂E/∂X:", *matrix(grad_input)]

@@ -14,7 +14,7 @@ import numpy as np
 
 from tinygradconv.tensor import DEFAULT_DTYPE, Tensor, as_array
 
-from .text import number, product, wrapped
+from .text import number, product, total, wrapped
 
 PRODUCT_LIMIT = 4000           # products in one explanation: more than anybody reads
 
@@ -37,7 +37,7 @@ class Part:
         return sum(a * b for a, b in self.factors)
 
     def __str__(self) -> str:
-        return " + ".join(product(a, b) for a, b in self.factors)
+        return total([product(a, b) for a, b in self.factors])
 
 
 @dataclass(frozen=True)
@@ -75,11 +75,11 @@ class Sum:
         if len(self.parts) == 1:
             (part,) = self.parts
             named = f" = {' + '.join(part.symbols)}" if symbols and part.symbols else ""
-            constant = "" if self.constant is None else f" + {number(self.constant)}"
-            return wrapped(f"{self.name}{named} = {part}{constant} = {number(self.value)}")
+            terms = [str(part)] + ([] if self.constant is None else [number(self.constant)])
+            return wrapped(f"{self.name}{named} = {total(terms)} = {number(self.value)}")
         lines = [wrapped(f"  {part.label}: {part} = {number(part.value)}") for part in self.parts]
         terms = [number(part.value) for part in self.parts] + ([] if self.constant is None else [number(self.constant)])
-        return "\n".join([f"{self.name}:", *lines, wrapped(f"  {self.name} = {' + '.join(terms)} = {number(self.value)}")])
+        return "\n".join([f"{self.name}:", *lines, wrapped(f"  {self.name} = {total(terms)} = {number(self.value)}")])
 
 
 def listing(sums: Sequence[Sum], *, symbols: bool = False) -> str:

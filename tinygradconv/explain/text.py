@@ -5,10 +5,12 @@ Rows and columns count from 1, as on the slides: X23 stands in row 2, column 3.
 """
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterable, Sequence
 
 WIDTH = 120
+SIZE_RULE = "O has (N + 2P − F)/stride + 1 rows and columns (N: those of X, P: of padding on each side, F: of the window):"
 
 
 def number(value: float) -> str:
@@ -21,6 +23,11 @@ def product(a: float, b: float) -> str:
     """a·b, with parentheses around a second factor that is negative: 8·(−1)."""
     second = number(b)
     return f"{number(a)}·({second})" if second.startswith("−") else f"{number(a)}·{second}"
+
+
+def total(terms: Sequence[str]) -> str:
+    """The terms with + between them, and parentheses around a number after a + that begins with a minus: −1·1 + (−1)·2 + (−3)."""
+    return " + ".join([*terms[:1], *(re.sub("^−[^·]+", r"(\g<0>)", term) for term in terms[1:])])
 
 
 def cell(symbol: str, row: int, column: int) -> str:
