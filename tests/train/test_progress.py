@@ -2,8 +2,11 @@
 from __future__ import annotations
 
 import io
+import os
+import re
 
 import numpy as np
+import pytest
 
 import tinygradconv as tgc
 from tinygradconv.train import progress
@@ -30,6 +33,15 @@ def test_a_terminal_shows_step_loss_images_per_second_and_time_left():
     text = show(Terminal())
     for words in ("step 6/6", "loss 1.0000", "images/s", "left", "epoch 1/2: loss 1.2500, test accuracy 90.00 %", "\r"):
         assert words in text
+
+
+@pytest.mark.parametrize(("columns", "shown"), [(80, r"epoch 2/2 100% \|[█#]+\| "), (60, "")])
+def test_a_terminal_has_room_for_all_the_numbers(monkeypatch, columns, shown):
+    monkeypatch.setattr(progress, "_columns", lambda stream: columns)
+    monkeypatch.setattr(os, "get_terminal_size", lambda *_: os.terminal_size((columns, 24)))
+    monkeypatch.setattr("tqdm.std._screen_shape_wrapper", lambda: lambda stream: (columns, 24))
+    last = show(Terminal()).rstrip().rsplit("\r", 1)[1]
+    assert re.fullmatch(shown + r"step 6/6, loss 1\.0000, [\d,]+ images/s, 00:00 left", last.strip()) and len(last) <= columns, last
 
 
 def test_a_file_gets_few_lines(monkeypatch):

@@ -7,6 +7,8 @@ import time
 from typing import TextIO
 
 LINES_EVERY = 10.0               # seconds between lines where there is no terminal
+NARROW = 76                      # columns below which the numbers need all the room that there is
+NUMBERS = "step {n_fmt}/{total_fmt}{postfix}, {remaining} left"          # tqdm puts ", " before the postfix
 
 
 def say(text: str) -> None:
@@ -33,9 +35,10 @@ class Progress:
         if self.stream.isatty():
             from tqdm import tqdm
             tqdm.monitor_interval = 0            # no thread that wakes up while kernels run
-            width = {"dynamic_ncols": True} if _columns(self.stream) else {"ncols": 100}      # some terminals say that they have no columns
+            columns = _columns(self.stream)
+            width = {"dynamic_ncols": True} if columns else {"ncols": 100}      # some terminals say that they have no columns
             self.bar = tqdm(total=steps, initial=done, file=self.stream, unit="step", mininterval=0.1, **width,
-                            bar_format="{desc} {percentage:3.0f}% |{bar}| step {n_fmt}/{total_fmt} {postfix} {remaining} left")
+                            bar_format=NUMBERS if 0 < columns < NARROW else "{desc}{percentage:3.0f}% |{bar}| " + NUMBERS)
 
     def _rate(self) -> float:
         return self.images / max(time.monotonic() - self.started, 1e-9)
@@ -45,8 +48,8 @@ class Progress:
         self.done += 1
         self.images += images
         if self.bar is not None:
-            self.bar.set_description_str(f"epoch {epoch + 1}/{self.epochs}", refresh=False)
-            self.bar.set_postfix_str(f"loss {loss:.4f} {self._rate():,.0f} images/s", refresh=False)
+            self.bar.set_description_str(f"epoch {epoch + 1}/{self.epochs} ", refresh=False)
+            self.bar.set_postfix_str(f"loss {loss:.4f}, {self._rate():,.0f} images/s", refresh=False)
             self.bar.update()
         elif time.monotonic() - self.said >= LINES_EVERY:
             self._line(f"epoch {epoch + 1}/{self.epochs}", loss)
