@@ -50,6 +50,8 @@ def test_the_lectures_sizes():
     (Scope(layer3=Residual(Conv(256, 3, stride=2, padding=1)) * 1), (56, 56, 64),
      "layer3.0: Residual adds body (28, 28, 256) to shortcut (56, 56, 64). Give a shortcut that ends in (28, 28, 256), "
      "e.g. Conv(256, 1, stride=2, bias=False) >> BatchNorm()"),
+    (Residual(Conv(8, 3)), (26, 26, 8), "Residual adds body (24, 24, 8) to shortcut (26, 26, 8). "
+                                        "Give the body's windows padding='same', so that it keeps the height and width of its input"),
     (Residual(Dense(5)), (4,), "Residual adds body (5,) to shortcut (4,). Give a shortcut that ends in (5,), e.g. Dense(5)"),
     (Residual(Conv(4, 1) >> Flatten()), (2, 2, 4), "Residual adds body (16,) to shortcut (2, 2, 4). Give a shortcut that ends in (16,)"),
     (Scope(mix=Concat(b1=Conv(8, 1), b5=Conv(8, 5))), (8, 8, 3),
@@ -86,6 +88,8 @@ def test_the_lectures_sizes():
      "Use a smaller kernel_size or more padding. The input (3, 8, 8) looks channels-first: write (8, 8, 3)"),
     (ReLU(), (1, 28, 28, 1), "shape must be (height, width, channels), (length, channels) or (features,), got (1, 28, 28, 1). "
                              "Leave the batch axis out: (28, 28, 1)"),
+    (ReLU(), (1, 3, 28, 28), "shape must be (height, width, channels), (length, channels) or (features,), got (1, 3, 28, 28). "
+                             "Leave the batch axis out, channels last: (28, 28, 3)"),
     (ReLU(), (28, 0, 1), "shape: a length must be at least 1, got 0"),
     (ReLU(), 28, "shape must be (height, width, channels), (length, channels) or (features,), got 28"),
 ])

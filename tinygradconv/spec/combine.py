@@ -176,7 +176,9 @@ class Residual(_Combined):
         body, shortcut = shapes
         if body == shortcut:
             return body
-        if len(body) == len(shortcut) == 3:
+        if len(body) == len(shortcut) == 3 and shortcut[0] // 2 + 1 < body[0] < shortcut[0]:           # narrower, but not by a stride
+            cure = "Give the body's windows padding='same', so that it keeps the height and width of its input"
+        elif len(body) == len(shortcut) == 3:
             strides = [max(1, s // b) for s, b in zip(shortcut[:2], body[:2])]
             stride = "" if strides == [1, 1] else f", stride={strides[0] if strides[0] == strides[1] else tuple(strides)}"
             cure = f"Give a shortcut that ends in {body}, e.g. Conv({body[-1]}, 1{stride}, bias=False) >> BatchNorm()"

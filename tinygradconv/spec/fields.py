@@ -150,6 +150,10 @@ def choice(default: Any, check: Check) -> Any:
 def input_shape(where: str, shape: Any) -> tuple[int, ...]:
     """`shape` as one to three lengths of at least 1: (height, width, channels), (length, channels) or (features,)."""
     if not isinstance(shape, (tuple, list)) or not 1 <= len(shape) <= 3:
-        cure = f". Leave the batch axis out: {tuple(shape[1:])}" if isinstance(shape, (tuple, list)) and len(shape) == 4 else ""
+        cure = ""
+        if isinstance(shape, (tuple, list)) and len(shape) == 4:
+            _, *image = shape
+            first = image[0] in (1, 3) and image[2] not in (1, 3)
+            cure = f". Leave the batch axis out{', channels last' if first else ''}: {(*image[1:], image[0]) if first else tuple(image)}"
         raise ValueError(f"{where} must be (height, width, channels), (length, channels) or (features,), got {shape!r}{cure}")
     return tuple(whole(where, "a length", n) for n in shape)

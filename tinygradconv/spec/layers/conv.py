@@ -64,8 +64,8 @@ class Convolution(Layer):
 class Conv(Convolution):
     """y = x ∗ weight + bias over an image (H, W, C): `channels` filters of `kernel_size`.
 
-    `padding` is an integer, (rows, columns), ((top, bottom), (left, right)), 'same' or 'valid'. `init` draws the weight; the bias starts at
-    zero. Parameters: weight (kh, kw, C/groups, channels), bias (channels,).
+    `padding` is an integer, (rows, columns), ((top, bottom), (left, right)), 'same' or 'valid'. `init` draws the weight
+    (HeNormal() unless you say otherwise); the bias starts at zero. Parameters: weight (kh, kw, C/groups, channels), bias (channels,).
     """
 
     axes, op = 2, staticmethod(ops.conv2d)
