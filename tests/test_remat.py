@@ -103,6 +103,19 @@ def test_an_update_before_backward_is_refused():
         y.sum().backward()
 
 
+@pytest.mark.parametrize("wrap", [remat, lambda f: remat(lambda x: remat(f)(x) * 1.0)])
+@pytest.mark.parametrize("changed", ["closed over", "an input", "behind a view"])
+def test_an_update_of_what_it_read_but_no_rule_keeps_is_refused(wrap, changed):
+    b, x = Tensor(np.array([0.5, 0.5]), requires_grad=True), Tensor(np.array([1.0, -1.0]), requires_grad=True)
+    view = b[::-1]
+    y = wrap(lambda x: tgc.relu(x + (view if changed == "behind a view" else b)))(x)      # neither + nor relu keeps x or b
+    moved = x if changed == "an input" else b
+    moved.data += 2                                          # the second run would open the closed gate
+    moved.storage.version += 1
+    with pytest.raises(RuntimeError, match="was changed in place"):
+        y.sum().backward()
+
+
 def test_it_must_return_one_tensor():
     with pytest.raises(TypeError, match="must return one Tensor, got tuple"):
         remat(lambda x: (x, x))(Tensor(1.0))

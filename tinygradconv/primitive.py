@@ -11,7 +11,7 @@ from tinygradconv.anomaly import check_result
 from tinygradconv.backends import CPU, backend_of
 from tinygradconv.promotion import as_tensors, promoted
 from tinygradconv.settings import get as setting
-from tinygradconv.tape import Node, recording
+from tinygradconv.tape import Node, reads, recording
 from tinygradconv.tensor import Tensor
 
 
@@ -82,6 +82,9 @@ class Primitive:
         if len(inputs) != len(self.inputs):
             raise TypeError(f"{self.name} takes {', '.join(self.inputs)}; got {len(inputs)} inputs")
         tensors = promoted(self.name, inputs) if self.promote else as_tensors(self.name, self.inputs, inputs)
+        if (noted := reads.get()) is not None:
+            for tensor in tensors:
+                noted.setdefault(tensor.storage, tensor.storage.version)
         arrays = [tensor.data for tensor in tensors]
         backend = CPU if all([type(array) is np.ndarray for array in arrays]) else _common_backend(self, tensors)
         try:

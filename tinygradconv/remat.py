@@ -15,14 +15,16 @@ from contextvars import ContextVar
 from typing import Any
 
 from tinygradconv.autodiff import Node, Primitive, next_sequence, no_grad, propagate, recording
-from tinygradconv.tensor import Tensor
+from tinygradconv.tape import reads
+from tinygradconv.tensor import Storage, Tensor
 
 
 class _Log:
-    """The counter values that a first run took, in order; a second run reads them back."""
+    """What a first run took from counters, in order, and the versions of what it read; a second run takes the same numbers again."""
 
     def __init__(self, taken: list[int], replay: bool) -> None:
         self.taken, self.replay, self.next = taken, replay, 0
+        self.reads: dict[Storage, int] = {}
 
 
 _log: ContextVar[_Log | None] = ContextVar("remat log", default=None)
@@ -55,13 +57,16 @@ class Counter:
 
 def _run(function: Callable[..., Tensor], inputs: tuple[Any, ...], log: _Log) -> Tensor:
     outer = _log.get()
-    token = _log.set(log)
+    log.reads.update((x.storage, x.storage.version) for x in inputs if isinstance(x, Tensor))
+    token, watching = _log.set(log), reads.set(None if log.replay else log.reads)
     try:
         y = function(*inputs)
     finally:
         _log.reset(token)
+        reads.reset(watching)
     if outer is not None and not log.replay and not outer.replay:
         outer.taken.extend(log.taken)                       # the run around this one will replay these too
+        outer.reads = {**log.reads, **outer.reads}
     if not isinstance(y, Tensor):
         raise TypeError(f"remat: the function must return one Tensor, got {type(y).__name__}")
     return y
@@ -85,23 +90,23 @@ def remat(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
         y = _run(function, inputs, first)
         if not recording() or y.node is None or y.node.sequence < start:
             return y
-        return Tensor.of(y.data, _node(function, inputs, first.taken, y, start), y.storage)
+        return Tensor.of(y.data, _node(function, inputs, first, y, start), y.storage)
 
     rematerialised.__doc__, rematerialised.__name__ = function.__doc__, getattr(function, "__name__", "rematerialised")
     return rematerialised
 
 
-def _node(function: Callable[..., Tensor], inputs: tuple[Any, ...], taken: list[int], y: Tensor, start: int) -> Node:
+def _node(function: Callable[..., Tensor], inputs: tuple[Any, ...], first: _Log, y: Tensor, start: int) -> Node:
     """The one node that stands for a whole run: its parents are the nodes that the run grew from, its rule runs the function again."""
-    boundary, versions = _walk(y.node, start)
+    boundary = _boundary(y.node, start)
 
     def again(g: Tensor) -> dict[str, Tensor | None]:
-        for storage, version in versions:
+        for storage, version in first.reads.items():
             if storage.version != version:
                 raise RuntimeError(f"remat({getattr(function, '__name__', 'function')}): a tensor that it read was changed in place "
                                    f"after the forward pass. Call backward() before the optimiser's update")
         with no_grad(off=False):
-            second = _run(function, inputs, _Log(taken, True))
+            second = _run(function, inputs, _Log(first.taken, True))
         found = propagate({second.node: g}, stop=frozenset(boundary))
         return {name: found.get(node) for name, node in zip(op.inputs, boundary)}
 
@@ -110,14 +115,12 @@ def _node(function: Callable[..., Tensor], inputs: tuple[Any, ...], taken: list[
     return Node(op, tuple(boundary), {}, {}, y.shape, y.dtype)
 
 
-def _walk(newest: Node, start: int) -> tuple[list[Node], list[tuple[Any, int]]]:
-    """The nodes older than `start` that the run ending in `newest` grew from, and the versions of all that the run kept."""
-    seen, stack, boundary, versions = {newest}, [newest], [], []
+def _boundary(newest: Node, start: int) -> list[Node]:
+    """The nodes older than `start` that the run ending in `newest` grew from."""
+    seen, stack, boundary = {newest}, [newest], []
     while stack:
-        node = stack.pop()
-        versions.extend((tensor.storage, version) for tensor, version in (node.kept or {}).values())
-        for parent in node.parents:
+        for parent in stack.pop().parents:
             if parent is not None and parent not in seen:
                 seen.add(parent)
                 (boundary if parent.sequence < start else stack).append(parent)
-    return boundary, versions
+    return boundary

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinygradconv.anomaly import users_frame
-from tinygradconv.tensor import Tensor
+from tinygradconv.tensor import Storage, Tensor
 
 if TYPE_CHECKING:
     from tinygradconv.primitive import Primitive
 
 _sequence = itertools.count()
 _recording: ContextVar[bool] = ContextVar("recording", default=True)
+reads: ContextVar[dict[Storage, int] | None] = ContextVar("reads", default=None)   # what ops read, and its version, where a remat asks
 
 
 def recording() -> bool:
