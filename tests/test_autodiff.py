@@ -107,6 +107,19 @@ def test_hooks_see_the_complete_gradient_once_and_may_replace_it():
         Tensor(1.0).register_hook(print)
 
 
+@pytest.mark.parametrize("returned", [lambda g: g.sum(), lambda g: g.numpy(), lambda g: g.astype("float32"), lambda g: 1.0])
+def test_a_hook_gives_a_gradient_like_the_one_it_got(returned):
+    x = leaf(1.0, 2.0)
+    y = x * 2
+    y.register_hook(returned)
+    with pytest.raises(TypeError, match=r"hook of the result of multiply \(.*test_autodiff.*\) returned .*like .*, float64 \(2,\)"):
+        (y * y).sum().backward()
+    x.register_hook(returned)
+    with pytest.raises(TypeError, match=r"hook of a leaf returned"):
+        (x * x).sum().backward()
+    assert x.grad is None
+
+
 def test_backward_needs_one_value_or_a_cotangent():
     x = leaf(1.0, 2.0)
     with pytest.raises(ValueError, match=r"y has shape \(2,\).*cotangent"):
@@ -186,6 +199,19 @@ def test_an_op_without_a_rule_says_which_input():
         return x * 1
     with pytest.raises(TypeError, match=r"mystery \(.*\) has no derivative rule for 'x'"):
         mystery(leaf(1.0)).backward()
+
+
+def test_a_custom_op_of_integers_is_floating():
+    sine = tgc.custom_op(lambda x: np.sin(x), vjp=lambda g, x: g * tgc.cos(x), name="sine")
+    y = sine(Tensor([1, 2]))
+    assert y.dtype == np.float32 and np.allclose(y.numpy(), [0.84147098, 0.90929743])
+    picked = tgc.custom_op(lambda where, x: x[where],
+                           vjp={"x": lambda g, where, x_shape: tgc.scatter_add(tgc.zeros(x_shape, g.dtype), where, g)})
+    x = Tensor(np.array([0.5, 1.5]), requires_grad=True)
+    y = picked(Tensor([1, 1]), x)
+    assert y.tolist() == [1.5, 1.5] and grad(y.sum(), x).tolist() == [0, 2]
+    with pytest.raises(TypeError, match="at least one array"):
+        tgc.custom_op(lambda *, k: k, vjp=lambda g: g)
 
 
 def test_custom_op_with_its_own_rule_and_option():

@@ -77,6 +77,21 @@ def _apply(node: Node, rule: Callable[..., Any], g: Tensor, needs: tuple[str, ..
         raise
 
 
+def _hooked(node: Node, g: Tensor) -> Tensor:
+    """g after the hooks of a node, each of which may give another gradient, of the same shape and dtype."""
+    for hook in tuple(node.hooks):
+        given = hook(g)
+        if given is None:
+            continue
+        if not isinstance(given, Tensor) or given.shape != g.shape or given.dtype != g.dtype:
+            got = f"{given.dtype} {given.shape}" if isinstance(given, Tensor) else f"{given!r} of type {type(given).__name__}"
+            made = node.line if node.op is None else f"the result of {node.op.name} ({node.line})"
+            raise TypeError(f"register_hook: the hook of {made} returned {got}; a hook returns None, or a tensor like the gradient, "
+                            f"{g.dtype} {g.shape}")
+        g = given
+    return g
+
+
 def propagate(cotangents: dict[Node, Tensor], *, useful: dict[Node, bool] | None = None, stop: frozenset[Node] = frozenset(),
               release: bool = False, leaf: Callable[[Node, Tensor], None] | None = None) -> dict[Node, Tensor]:
     """Carry cotangents back through the graph, newest node first; returns those of leaves, of targets and of `stop` nodes.
@@ -93,9 +108,8 @@ def propagate(cotangents: dict[Node, Tensor], *, useful: dict[Node, bool] | None
         if node in stop:
             rest[node] = g
             continue
-        for hook in tuple(node.hooks or ()):
-            replacement = hook(g)
-            g = g if replacement is None else replacement
+        if node.hooks:
+            g = _hooked(node, g)
         if node.op is None or (useful is not None and not any(parent in useful for parent in node.parents)):
             rest[node] = g
             if leaf is not None and node.op is None:

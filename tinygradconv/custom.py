@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from tinygradconv.autodiff import Primitive
-from tinygradconv.tensor import Tensor, as_array
+from tinygradconv.promotion import result_dtype
+from tinygradconv.tensor import DEFAULT_DTYPE, Tensor, as_array
 
 Rule = Callable[..., Tensor]
 
@@ -17,7 +18,8 @@ def custom_op(forward: Callable[..., np.ndarray], *, vjp: Rule | dict[str, Rule]
     """An op of your own: `forward` on NumPy arrays, `vjp` a rule (or a dict of rules by input) on tensors.
 
     A rule takes the cotangent g and asks for inputs, `y` and keyword options by name, as every rule does. For a ufunc, or a
-    function whose parameters cannot be seen, the one rule's own parameters name the inputs.
+    function whose parameters cannot be seen, the one rule's own parameters name the inputs. A floating result takes the widest
+    floating dtype of the inputs, float32 where all are integers. TypeError for what is no function, or a function of nothing.
 
     >>> import numpy as np, tinygradconv as tgc
     >>> sine = custom_op(np.sin, vjp=lambda g, x: g * tgc.cos(x), name="sine")
@@ -37,9 +39,13 @@ def custom_op(forward: Callable[..., np.ndarray], *, vjp: Rule | dict[str, Rule]
         inputs = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.default is p.empty]
     else:
         inputs = list(vjp) if isinstance(vjp, dict) else [n for n in list(inspect.signature(vjp).parameters)[1:] if n != "y"] or ["x"]
+    if not inputs:
+        raise TypeError(f"custom_op: forward must take at least one array, but {forward!r} has no positional parameter without a default")
 
     def on_arrays(be: Any, *arrays: Any, **options: Any) -> Any:
         given = [_read_only(be.to_numpy(array)) for array in arrays]
+        dtype = result_dtype([array.dtype for array in arrays])
+        dtype = dtype if dtype.kind == "f" else DEFAULT_DTYPE                  # NumPy's functions of integers answer in float64
         try:
             made = np.asarray(forward(*given, **options))
         except ValueError as problem:
@@ -47,14 +53,12 @@ def custom_op(forward: Callable[..., np.ndarray], *, vjp: Rule | dict[str, Rule]
                 raise ValueError(f"{op.name}: its forward function may not change its inputs ({problem}). Copy them first") from None
             raise
         try:
-            made = as_array(made.astype(arrays[0].dtype) if made.dtype == np.float16 else made)
+            made = as_array(made.astype(dtype) if made.dtype == np.float16 else made)
         except TypeError as problem:
             raise TypeError(f"{op.name}: its forward function must return an array of numbers: {problem}") from None
         if any(np.may_share_memory(made, array) for array in given):          # a view would not see that its input was changed in place
             made = made.copy()
-        if made.dtype != arrays[0].dtype and made.dtype.kind == "f":
-            made = made.astype(arrays[0].dtype)
-        return be.asarray(made)
+        return be.asarray(made.astype(dtype, copy=False) if made.dtype.kind == "f" else made)
 
     op = Primitive(on_arrays, name=name or getattr(forward, "__name__", "custom_op"), inputs=inputs)
     if parameters is not None:
