@@ -197,6 +197,9 @@ def test_a_download_that_fails_says_what_to_do_instead(tmp_path, server, monkeyp
     monkeypatch.setenv("NO_PROXY", "*")
     with pytest.raises(FileNotFoundError, match=r"toy: b\.gz is not in .*toy, and downloading http://.*b\.gz failed .*404.*TGC_DATA"):
         fetch(tmp_path / "root", Remote("toy", server, {"b.gz": "0" * 32}))
+    with pytest.raises(FileNotFoundError) as caught:
+        fetch(tmp_path / "root", Remote("toy", "http://127.0.0.1:9/", {"b.gz": "0" * 32}))
+    assert "refused" in str(caught.value) and "Max retries" not in str(caught.value)
 
 
 @pytest.mark.data

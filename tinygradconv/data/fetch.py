@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+TIMEOUT = (5, 30)                # seconds to connect, and between two pieces of a file
+
 
 @dataclass(frozen=True)
 class Remote:
@@ -38,10 +40,11 @@ def _download(folder: Path, remote: Remote, names: list[str]) -> None:
         import pooch
     except ImportError:
         raise FileNotFoundError(f"{wanted}. To download them, pip install 'tinygradconv[data]' (pooch); or {by_hand}") from None
-    pooch.get_logger().setLevel("WARNING")
+    # pooch says on standard error what it downloads; each address of a host that does not answer is given up after seconds.
+    download = pooch.HTTPDownloader(timeout=TIMEOUT)
     for name in names:
         try:
-            pooch.retrieve(remote.address + name, known_hash="md5:" + remote.checksums[name], fname=name, path=folder)
+            pooch.retrieve(remote.address + name, known_hash="md5:" + remote.checksums[name], fname=name, path=folder, downloader=download)
         except ValueError as problem:                  # pooch says so of a checksum
             raise ValueError(f"{remote.folder}: the download of {remote.address + name} is damaged ({problem}). "
                              f"Try again, or {by_hand}") from None
@@ -51,5 +54,7 @@ def _download(folder: Path, remote: Remote, names: list[str]) -> None:
 
 
 def _short(problem: Exception) -> str:
-    text = " ".join(str(problem).split())
+    """The reason in one line, without the list of attempts that HTTP libraries wrap around it."""
+    reason = getattr(problem.args[0], "reason", None) if problem.args else None
+    text = " ".join(str(reason or problem).split())
     return text if len(text) <= 200 else text[:200] + "…"
