@@ -72,14 +72,15 @@ class Run:
     def create(cls, folder: str | os.PathLike, config: Mapping) -> Run:
         """A new run in a new or empty folder, its config.json written. FileExistsError: it is not empty; OSError: it cannot be written."""
         folder = Path(folder)
-        if _taken(folder):
-            is_run = (folder / "config.json").exists()
-            what = f"is a run already; tinygradconv train --resume {folder} goes on with it" if is_run else "is not empty"
-            raise FileExistsError(f"{folder} {what}. Or name another folder by --out")
         try:
+            taken = _taken(folder)
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as problem:
             raise type(problem)(f"cannot make the folder {folder}: {problem.strerror or problem}. Name another one by --out") from None
+        if taken:
+            is_run = (folder / "config.json").exists()
+            what = f"is a run already; tinygradconv train --resume {folder} goes on with it" if is_run else "is not empty"
+            raise FileExistsError(f"{folder} {what}. Or name another folder by --out")
         run = cls(folder, {"format": FORMAT, **config})
         run.lock()
         write_whole(folder / "config.json", (json.dumps(run.config, indent=2, allow_nan=False) + "\n").encode())
