@@ -15,6 +15,7 @@ import pytest
 import tinygradconv as tgc
 from tinygradconv import cli
 from tinygradconv.interop import safetensors
+from tinygradconv.spec.table import HEADINGS
 
 ROOT = Path(__file__).resolve().parent.parent
 LINE = r"test accuracy (\d+\.\d\d) % \((\d+) of 360\)"
@@ -110,12 +111,15 @@ def test_ctrl_c_saves_says_how_to_go_on_and_exits_with_130(whole, tmp_path):
     assert said.splitlines()[-1] == f"tinygradconv: stopped, and saved. tinygradconv train --resume {tmp_path / 'run'} goes on"
     done = execute("train", "--resume", tmp_path / "run")
     assert done.returncode == 0 and done.stdout == whole[1], done.stderr
+    assert re.search(r"into .*run, going on after step [2-9]\n", done.stderr)
     assert (tmp_path / "run" / "last.safetensors").read_bytes() == (whole[0] / "last.safetensors").read_bytes()
 
 
 def test_summary_prints_the_table_and_json(capsys):
     assert cli.main(["summary", "lenet5"]) == 0
-    assert re.search(r"total\s+61,706\s+416,520", capsys.readouterr().out)
+    printed = capsys.readouterr().out
+    assert re.search(r"total\s+61,706\s+416,520", printed)
+    assert all(f"{heading}: " in printed for heading in HEADINGS[4:])                        # each column of numbers is explained
     assert cli.main(["summary", "lenet5", "--json"]) == 0
     table = json.loads(capsys.readouterr().out)
     assert table["totals"]["parameters"] == 61706 and table["totals"]["macs"] == 416520 and len(table["layers"]) >= 11

@@ -9,6 +9,10 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 WRONG_USAGE, FAILED = 2, 1
+COLUMNS = """
+For one image. MACs: multiply-accumulates; activation: memory of the output; kept: what the
+backward pass needs, each array counted once; field: the cells of the input that one value
+has seen; stride: how many of them apart neighbouring values look."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -118,7 +122,7 @@ def _summary(asked: argparse.Namespace) -> int:
     from tinygradconv import models
     spec, shape = models.get(asked.model)
     table = spec.table(asked.input or shape)
-    print(table.to_json() if asked.json else table)
+    print(table.to_json() if asked.json else f"{table}\n{COLUMNS}")
     return 0
 
 

@@ -101,8 +101,9 @@ class Session:
                 say(f"{run.folder} was begun with other versions ({', '.join(changed)}): its end may differ in the last bits")
             run.lock()
             data = self.data(data_dir)
+            going_on = "" if state is None else f", going on after step {state.position.step}"
             say(f"{run.config['model']} on {run.config['data']}: {len(data.train):,} images, epochs {recipe.epochs}, recipe "
-                f"{run.config['recipe']['name']}, into {run.folder}")
+                f"{run.config['recipe']['name']}, into {run.folder}{going_on}")
             try:
                 at = train(self.model(data.input_shape), data, recipe, seed=run.config["seed"], run=run)
             except Interrupted as stopped:
