@@ -110,7 +110,9 @@ class _Join(_Combined):
 
     def _differing(self, where: str, shapes: tuple[Shape, ...], rule: str) -> ValueError:
         ends = ", ".join(f"{name} gives {shape}" for (name, _), shape in zip(self.branches, shapes))
-        return ValueError(f"{where} {rule}; {ends}")
+        places = len({shape[:-1] for shape in shapes}) > 1 and max(map(len, shapes)) > 1
+        cure = "the same stride, and padding='same'" if places else "equally many channels"
+        return ValueError(f"{where} {rule}; {ends}. Give the branches {cure}")
 
 
 class Concat(_Join):
