@@ -1,13 +1,16 @@
-"""The README's Python blocks run, in order, in one namespace; its settings table is the program's."""
+"""The README's Python blocks run, in order, in one namespace, those of the docs each in its own; the settings table is the program's."""
 from __future__ import annotations
 
 import re
 import textwrap
 from pathlib import Path
 
+import pytest
+
 from tinygradconv.settings import SETTINGS
 
-README = (Path(__file__).resolve().parent.parent / "README.md").read_text()
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text()
 
 
 def test_the_code_runs(capsys):
@@ -17,6 +20,12 @@ def test_the_code_runs(capsys):
     for _, block in blocks:
         exec(compile(textwrap.dedent(block), "README.md", "exec"), namespace)
     assert "61,706" in capsys.readouterr().out.replace("61706", "61,706")
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").rglob("*.md")), ids=lambda page: page.name)
+def test_the_code_of_the_docs_runs(page, capsys):
+    for block in re.findall(r"^```python\n(.*?)^```", page.read_text(), re.M | re.S):
+        exec(compile(block, page.name, "exec"), {})
 
 
 def test_the_settings_table_is_complete():
