@@ -22,11 +22,16 @@ def test_output_size_counts_the_places_where_a_window_fits(size, kernel, stride,
 def test_ceil_mode_keeps_a_smaller_last_window_that_begins_inside(size, kernel, stride, padding, dilation):
     padding = min(padding, kernel // 2)
     padded, span = size + 2 * padding, dilation * (kernel - 1) + 1
-    if padded < span:
-        return
     floor = output_size(size, kernel, stride, padding, padding, dilation)
     extra = floor * stride < size + padding and (floor - 1) * stride + span < padded
     assert output_size(size, kernel, stride, padding, padding, dilation, ceil_mode=True) == floor + extra
+
+
+def test_ceil_mode_keeps_an_only_window_that_is_too_long_by_less_than_a_stride():
+    """PyTorch's sizes: max_pool2d(1×1, 3, stride=3, ceil_mode=True) is 1×1, with stride=2 an error."""
+    assert output_size(1, 3, stride=3, ceil_mode=True) == 1 and output_size(1, 3, stride=2, ceil_mode=True) == 0
+    assert output_size(2, 3, stride=2, ceil_mode=True) == 1 and output_size(2, 3, stride=1, ceil_mode=True) == 0
+    assert output_size(2, 3, stride=2) == 0
 
 
 @given(sizes, st.integers(1, 5), small, st.integers(1, 3))

@@ -69,8 +69,8 @@ def output_size(size: int, kernel_size: int, stride: int = 1, before: int = 0, a
                 ceil_mode: bool = False) -> int:
     """⌊(before + size + after − span) / stride⌋ + 1 with span = dilation · (kernel_size − 1) + 1: the places of a window.
 
-    `ceil_mode` rounds up instead and drops a last window that would start in the padding after the axis. The answer is
-    zero or less where the window does not fit.
+    `ceil_mode` rounds up instead and drops a last window that would start in the padding after the axis; as in PyTorch, a first
+    window that is too long by less than a stride is kept too. The answer is zero or less where the window does not fit.
 
     >>> output_size(227, 11, stride=4)               # AlexNet's first layer
     55
@@ -78,8 +78,6 @@ def output_size(size: int, kernel_size: int, stride: int = 1, before: int = 0, a
     27
     """
     room = before + size + after - (dilation * (kernel_size - 1) + 1)
-    if room < 0:
-        return room // stride + 1 if not ceil_mode else 0
     if not ceil_mode:
         return room // stride + 1
     places = -(-room // stride) + 1
