@@ -116,6 +116,12 @@ def test_an_update_of_what_it_read_but_no_rule_keeps_is_refused(wrap, changed):
         y.sum().backward()
 
 
+def test_anomaly_names_the_op_within():
+    x = Tensor(np.array([0.0, 1.0]), requires_grad=True)
+    with tgc.anomaly(), pytest.raises(tgc.AnomalyError, match=r"sqrt at .*test_remat.py:\d+: in the backward pass"):
+        remat(lambda x: tgc.sqrt(x) * 2.0)(x).sum().backward()
+
+
 def test_it_must_return_one_tensor():
     with pytest.raises(TypeError, match="must return one Tensor, got tuple"):
         remat(lambda x: (x, x))(Tensor(1.0))

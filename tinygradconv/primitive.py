@@ -36,6 +36,7 @@ class Primitive:
         self._has_signature = inputs is None
         self.rules: dict[str, Callable[..., Tensor]] = {}
         self.joint: Callable[..., dict[str, Tensor]] | None = None
+        self.reruns = False                   # whether the rule is a backward pass of its own (remat), whose ops answer for themselves
         self._needs: dict[str, tuple[str, ...]] = {}
         self._plans: dict[tuple[bool, ...], tuple[tuple[str, str, int], ...]] = {}
         self.__doc__, self.__name__ = forward.__doc__, self.name

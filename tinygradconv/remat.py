@@ -112,6 +112,7 @@ def _node(function: Callable[..., Tensor], inputs: tuple[Any, ...], first: _Log,
 
     op = Primitive(function, name="remat", inputs=[f"input{i}" for i in range(len(boundary))])
     op.joint_vjp(again)
+    op.reruns = True
     return Node(op, tuple(boundary), {}, {}, y.shape, y.dtype)
 
 
