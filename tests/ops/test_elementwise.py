@@ -76,6 +76,12 @@ def test_the_gradient_of_an_exponent():
     assert tgc.grad(first.sum(), zero).item() == pytest.approx(1 / 3)
 
 
+@pytest.mark.parametrize("op", [ew.floor, ew.ceil, ew.round, ew.trunc, ew.sign, lambda x: x // 2, lambda x: 7.5 // x, lambda x: x ** 0])
+def test_a_gradient_of_zero_is_zero_even_of_infinity(op):
+    x = Tensor(np.array([1.5, -2.5]), requires_grad=True)
+    assert tgc.grad(op(x), x, np.array([np.inf, np.nan])).tolist() == [0, 0]
+
+
 def test_abs_passes_gradcheck_and_is_flat_at_zero():
     tgc.gradcheck(lambda x: ew.abs(x) ** 3, [[-2.0, 0.5]])
     x = Tensor([0.0], requires_grad=True)

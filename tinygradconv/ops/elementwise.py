@@ -106,11 +106,11 @@ subtract.vjp(a=lambda g: g, b=lambda g: -g)
 multiply.vjp(a=lambda g, b: g * b, b=lambda g, a: g * a)
 divide.vjp(a=lambda g, b: g / b, b=lambda g, b, y: -(g / b) * y)
 remainder.vjp(a=lambda g: g, b=lambda g, a, b: -g * floor_divide(a, b))
-floor_divide.vjp(a=lambda g: g * 0, b=lambda g: g * 0)
+floor_divide.vjp(a=lambda g: nothing(g), b=lambda g: nothing(g))
 maximum.vjp(a=lambda g, a, b: g * share(a, b), b=lambda g, a, b: g * share(b, a))
 minimum.vjp(a=lambda g, a, b: g * share(b, a), b=lambda g, a, b: g * share(a, b))
 gate = binary("gate", "a where b > 0, else 0; the gradient of b is zero")
-gate.vjp(a=lambda g, b: gate(g, b), b=lambda g: g * 0)
+gate.vjp(a=lambda g, b: gate(g, b), b=lambda g: nothing(g))
 
 equal = binary("equal", "a = b", result=_bool, differentiable=False)
 not_equal = binary("not_equal", "a ≠ b", result=_bool, differentiable=False)
@@ -163,7 +163,7 @@ cosh.vjp(x=lambda g, x: g * sinh(x))
 tanh.vjp(x=lambda g, y: g * (1 - y * y))
 erf.vjp(x=lambda g, x: g * (2 / np.pi ** 0.5) * exp(-x * x))
 for _flat in (sign, floor, ceil, round, trunc):
-    _flat.vjp(x=lambda g: g * 0)
+    _flat.vjp(x=lambda g: nothing(g))
 
 
 @primitive
@@ -231,6 +231,11 @@ def clip(x: Any, lower: Any = None, upper: Any = None) -> Tensor:
     if lower is not None:
         x = where(less(x, lower), lower, x)
     return x if upper is None else where(greater(x, upper), upper, x)
+
+
+def nothing(g: Tensor) -> Tensor:
+    """Zeros like g, whatever is in it (0 · ∞ is no zero): the cotangent of what does not move with its input."""
+    return where(False, g, 0)
 
 
 def share(a: Tensor, b: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from tinygradconv.autodiff import primitive
-from tinygradconv.ops.elementwise import binary, equal, greater_equal, log, logical_and, where
+from tinygradconv.ops.elementwise import binary, equal, greater_equal, log, logical_and, nothing, where
 from tinygradconv.ops.spelling import numpy_names
 from tinygradconv.tensor import Tensor
 
@@ -38,7 +38,7 @@ def _exponent_rule(g: Tensor, a: Tensor, b: Tensor, y: Tensor) -> Tensor:
 
 
 _power.vjp(a=_base_rule, b=_exponent_rule)
-_constant_power.vjp(x=lambda g, x, exponent: g * (pow(x, exponent - 1) * exponent) if exponent else g * 0)
+_constant_power.vjp(x=lambda g, x, exponent: g * (pow(x, exponent - 1) * exponent) if exponent else nothing(g))
 _constant_power.name = "pow"
 
 
