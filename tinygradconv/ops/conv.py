@@ -115,7 +115,7 @@ def _conv2d(where: str, x: Any, w: Any, bias: Any, stride: Any, padding: Any, di
 def _conv2d_transpose(where: str, x: Any, w: Any, bias: Any, stride: Any, padding: Any, output_padding: Any, dilation: Any,
                       groups: int) -> Tensor:
     x, w, *rest = _operands(where, x, w, bias)
-    geo = _transposed_geometry(where, x.shape, w.shape, frozen(stride), frozen(padding), frozen(output_padding), frozen(dilation),
+    geo = transposed_geometry(where, x.shape, w.shape, frozen(stride), frozen(padding), frozen(output_padding), frozen(dilation),
                                frozen(groups))
     return _plus(where, conv2d_grad_input(x, w, geo=geo), rest, geo.C)
 
@@ -156,9 +156,12 @@ def _geometry(where: str, x_shape: tuple[int, ...], w_shape: tuple[int, ...], st
 
 
 @lru_cache(maxsize=512, typed=True)
-def _transposed_geometry(where: str, x_shape: tuple[int, ...], w_shape: tuple[int, ...], stride: Any, padding: Any, output_padding: Any,
+def transposed_geometry(where: str, x_shape: tuple[int, ...], w_shape: tuple[int, ...], stride: Any, padding: Any, output_padding: Any,
                          dilation: Any, groups: int) -> Conv2dGeometry:
-    """The geometry of the convolution that this one transposes: its output is our x."""
+    """The geometry of the convolution that a transposed one transposes, after every check: its y has our `x_shape`, its x is our y.
+
+    x_shape (N, H, W, O), w_shape (kh, kw, I/groups, O); the options as for conv2d_transpose, in tuples. Errors begin with `where`.
+    """
     _check_shapes(where, x_shape, w_shape)
     groups = integer("groups", groups, at_least=1, where=where)
     N, *size, channels = x_shape

@@ -29,7 +29,7 @@ class _Transposed(Convolution):
         if self.axes == 1:
             shape, weight = (1, *shape), (1, *weight)
             options = (1, self.stride), row_padding(where, self.padding), (0, self.output_padding), (1, self.dilation)
-        return ops._transposed_geometry(where, (1, *shape), weight, *options, self.groups)
+        return ops.transposed_geometry(where, (1, *shape), weight, *options, self.groups)
 
     def output_shape(self, where: str, *shapes: Shape) -> Shape:
         return self.geometry(where, shapes[0]).x_shape[3 - self.axes:]
