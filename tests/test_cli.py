@@ -174,6 +174,14 @@ def test_damaged_weights_are_not_evaluated(whole, tmp_path, capsys):
         assert said in capsys.readouterr().err
 
 
+def test_a_run_notices_that_its_data_are_others(whole, tmp_path, capsys):
+    config = json.loads((whole[0] / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, "data_crc32": config["data_crc32"] ^ 1}))
+    (tmp_path / "last.safetensors").write_bytes((whole[0] / "last.safetensors").read_bytes())
+    assert cli.main(["eval", str(tmp_path)]) == 1
+    assert "was begun with other digits files than are there now" in capsys.readouterr().err
+
+
 def test_help_is_quick_and_the_run_has_a_folder_of_its_own(tmp_path, monkeypatch):
     code = ("import sys; from tinygradconv import cli; cli.parser().format_help(); "
             "print([m for m in ('scipy', 'tqdm', 'safetensors') if m in sys.modules])")

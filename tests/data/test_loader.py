@@ -33,6 +33,14 @@ def test_order_depends_on_the_seed_and_the_epoch_only(toy):
     assert (Loader.testing(toy).order(5) == np.arange(23)).all()
 
 
+def test_no_two_batches_of_a_run_are_distorted_alike(toy):
+    seen = []
+    loader = Loader.training(toy, 8, 3, lambda x, key, step: seen.append((key, step)) or x)
+    for epoch in range(3):
+        list(loader.batches(epoch))
+    assert len(set(seen)) == len(seen) == 9
+
+
 @pytest.mark.parametrize("augment", [None, Distort(0.2, 0.1, 0.1, 1.0)])
 def test_an_epoch_goes_on_in_its_middle_with_the_same_bits(toy, augment):
     loader = Loader.training(toy, 8, 3, augment)

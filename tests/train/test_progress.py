@@ -9,9 +9,14 @@ import numpy as np
 import pytest
 
 import tinygradconv as tgc
+from tinygradconv.spec import Dense, Flatten
 from tinygradconv.train import progress
 from tinygradconv.train.evaluate import accuracy_line, evaluate
+from tinygradconv.train.loop import train
 from tinygradconv.train.progress import Progress
+from tinygradconv.train.recipe import Recipe
+
+from . import toy
 
 
 class Terminal(io.StringIO):
@@ -54,8 +59,15 @@ def test_a_file_gets_few_lines(monkeypatch):
 
 def test_accuracy_counts_first_of_equals_and_never_a_nan():
     scores = np.array([[1, 2, 0], [3, 3, 0], [0, 5, 5], [np.nan, 9, 0]], np.float32)
-    batches = [(scores[:3], np.array([1, 1, 1])), (scores[3:], np.array([1]))]
+    batches = [(scores[:3], np.array([1, 1, 1])), (scores[3:], np.array([0]))]                    # argmax finds the NaN
     model = lambda x, train: tgc.Tensor(x.numpy())
     assert evaluate(model, batches) == (2, 4)
     assert evaluate(model, batches, lambda: True) is None
     assert accuracy_line(352, 360) == "test accuracy 97.78 % (352 of 360)" and accuracy_line(10, 10) == "test accuracy 100.00 % (10 of 10)"
+
+
+def test_the_best_epoch_is_the_first_of_equals():
+    """At this rate no weight moves by a bit, so every epoch is as good as the first."""
+    recipe = Recipe("sgd", 1e-20, epochs=3, batch_size=28)
+    at = train((Flatten() >> Dense(3)).build((7, 7, 1)), toy.data(), recipe)
+    assert (at.epoch, at.best_epoch) == (3, 1) and at.best == at.accuracy
