@@ -62,6 +62,25 @@ def test_dlpack_shares_memory_with_numpy_and_torch():
     assert Tensor(np.from_dlpack(torch.ones(2))).tolist() == [1, 1]
 
 
+def test_a_tensor_of_another_library_is_an_array():
+    torch = pytest.importorskip("torch")
+    theirs = torch.arange(6, dtype=torch.float64).reshape(2, 3)
+    assert Tensor(theirs).dtype == np.float64 and tgc.multiply(np.ones((2, 3)), theirs).tolist() == theirs.tolist()
+    assert not np.shares_memory(Tensor(theirs).data, theirs.numpy()) and Tensor(torch.tensor(3)).item() == 3
+    for refused, said in ((torch.ones(2, requires_grad=True), "torch Tensor cannot be read: .*gradient"), (torch.ones(2).half(), "float16"),
+                          (torch.ones(2).bfloat16(), "torch Tensor cannot be read")):
+        with pytest.raises(TypeError, match=said):
+            Tensor(refused)
+
+
+def test_dlpack_copies_what_is_read_backwards():
+    x = Tensor([1.0, 2.0])[::-1]                              # torch's process would end at a negative stride
+    assert np.from_dlpack(x).tolist() == [2, 1] and not np.shares_memory(np.from_dlpack(x), x.data)
+    assert pytest.importorskip("torch").from_dlpack(x).tolist() == [2, 1]
+    with pytest.raises(BufferError, match="backwards"):
+        x.__dlpack__(copy=False)
+
+
 def test_iteration_and_length():
     x = Tensor([[1, 2], [3, 4], [5, 6]])
     assert len(x) == 3 and [row.tolist() for row in x] == [[1, 2], [3, 4], [5, 6]] and 5 in x and 7 not in x

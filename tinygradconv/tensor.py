@@ -28,12 +28,15 @@ class Storage:
 def as_array(values: Any, dtype: Any = None, *, copy: bool = False) -> np.ndarray:
     """`values` as a NumPy array that a tensor may hold: bool, integer, float32 or float64.
 
-    Python floats become float32, tinygradconv's default; an array keeps its dtype. float16, complex, object and text raise a TypeError.
+    Python floats become float32, tinygradconv's default; an array, NumPy's or one that speaks DLPack, keeps its dtype.
+    float16, complex, object and text raise a TypeError.
     """
     if isinstance(values, Tensor):
         values = values.data
     if type(values) is not np.ndarray and hasattr(values, "filled"):
         raise TypeError("a Tensor has no mask, and this is a masked array. Say what the masked values are: x.filled(0)")
+    if not isinstance(values, np.ndarray) and hasattr(values, "__dlpack__"):
+        values = _from_another_library(values)
     try:
         array = np.array(values, dtype, copy=True if copy else None, order="C") if dtype is not None or copy else np.asarray(values)
     except (ValueError, TypeError, OverflowError) as problem:
@@ -45,6 +48,14 @@ def as_array(values: Any, dtype: Any = None, *, copy: bool = False) -> np.ndarra
     if dtype is None and array.dtype == np.float64 and not hasattr(values, "__array__"):
         array = array.astype(DEFAULT_DTYPE)
     return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+
+
+def _from_another_library(values: Any) -> np.ndarray:
+    """The array behind a tensor of torch, JAX, …, by DLPack: shared, not copied."""
+    try:
+        return np.from_dlpack(values)
+    except (BufferError, RuntimeError, TypeError, ValueError) as problem:
+        raise TypeError(f"a {type(values).__module__} {type(values).__name__} cannot be read: {problem}") from None
 
 
 def _not_an_array(dtype: Any, problem: Exception) -> Exception:
@@ -205,8 +216,13 @@ class Tensor:
         return np.array(self.numpy(), dtype, copy=copy) if copy or (dtype is not None and dtype != self.dtype) else self.numpy()
 
     def __dlpack__(self, **options: Any) -> Any:
-        """The values for another library (torch, JAX, NumPy), shared and not copied."""
-        return self.data.__dlpack__(**options)
+        """The values for another library (torch, JAX, NumPy): shared, but a copy where memory is read backwards (torch would abort)."""
+        data = self.data
+        if min(data.strides, default=0) < 0:
+            if options.get("copy") is False:
+                raise BufferError("this tensor reads its memory backwards (flip, x[::-1]) and cannot be shared. Copy it")
+            data = data.copy()
+        return data.__dlpack__(**options)
 
     def __dlpack_device__(self) -> tuple[int, int]:
         return self.data.__dlpack_device__()
