@@ -71,3 +71,13 @@ def test_an_instruction_set_can_be_forced_and_a_wrong_one_is_refused():
         done = subprocess.run([sys.executable, "-c", "import tinygradconv;" + code], env={**os.environ, "TGC_ISA": unrunnable},
                               capture_output=True, text=True, check=False)
         assert f"TGC_ISA='{unrunnable}': this processor runs" in done.stderr
+
+
+def test_openmp_is_told_to_sleep_and_the_environment_is_left_as_it_was():
+    code = ("import os, numpy as np, tinygradconv as tgc\n"
+            "tgc.conv2d(np.ones((1, 4, 4, 1)), np.ones((3, 3, 1, 1)))\n"
+            "print(os.environ.get('GOMP_SPINCOUNT'))")
+    free = {k: v for k, v in os.environ.items() if k not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
+    for extra, expected in (({}, "None"), ({"GOMP_SPINCOUNT": "7"}, "7")):
+        done = subprocess.run([sys.executable, "-c", code], env={**free, **extra}, capture_output=True, text=True, check=True)
+        assert done.stdout.strip() == expected

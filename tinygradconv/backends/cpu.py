@@ -5,9 +5,11 @@ NumPy definition; so does every kernel under TGC_BACKEND=reference.
 """
 from __future__ import annotations
 
+import contextlib
 import importlib
 import math
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -38,10 +40,29 @@ def instruction_set() -> str:
 @cache
 def _compiled(folder: str) -> Any:
     try:
-        return importlib.import_module(f"tinygradconv._compiled.{folder}_{instruction_set()}")
+        with _short_waits():
+            return importlib.import_module(f"tinygradconv._compiled.{folder}_{instruction_set()}")
     except ModuleNotFoundError as problem:
         raise ImportError(f"the compiled kernels have no {problem.name}: they are older than this checkout. "
                           f"From the repository's root run: pip install .") from None
+
+
+@contextlib.contextmanager
+def _short_waits() -> Iterator[None]:
+    """While OpenMP is loaded, tell it that a thread without work is to look for some for half a millisecond and then sleep.
+
+    That is longer than the time between two kernels. GNU's OpenMP would look for 15 times as long; on a busy machine that keeps the
+    core from the very thread that the others wait for (a LeNet-5 step took 25 to 400 ms in place of 11). It reads its environment
+    once, when the first kernel module brings it in, so the variable is set for that moment only, and never over the user's own.
+    """
+    if "OMP_WAIT_POLICY" in os.environ or "GOMP_SPINCOUNT" in os.environ:
+        yield
+        return
+    os.environ["GOMP_SPINCOUNT"] = "20000"
+    try:
+        yield
+    finally:
+        del os.environ["GOMP_SPINCOUNT"]
 
 
 @dataclass(frozen=True)
