@@ -48,7 +48,7 @@ def gradcheck(f: Callable[..., Tensor], inputs: Sequence[Any], *, order: int = 2
         raise TypeError("gradcheck: f must return a float64 tensor when its inputs are float64, "
                         f"got {getattr(y, 'dtype', type(y).__name__)}")
     cotangent = np.ones(()) if y.shape == () else random.uniform(0.5, 1.5, y.shape)
-    name = _name(f, values)
+    name = getattr(f, "name", None) or getattr(f, "__name__", None) or type(f).__name__
     _compare(f"{name}: d/d{{}}", f, values, names, cotangent, step, relative, absolute)
     if order == 2:
         floating = [i for i, value in enumerate(values) if _floating(value)]
@@ -78,11 +78,6 @@ def _floating(value: Any) -> bool:
 
 def _call(f: Callable[..., Tensor], values: Sequence[Any], *, requires_grad: bool = False) -> Tensor:
     return f(*[Tensor(v, requires_grad=requires_grad) if _floating(v) else v for v in values])
-
-
-def _name(f: Callable[..., Tensor], values: Sequence[Any]) -> str:
-    """The op that made the result, if f is one call of an op; else the name of f."""
-    return getattr(f, "name", None) or getattr(f, "__name__", None) or type(f).__name__
 
 
 def _compare(where: str, f: Callable[..., Tensor], values: Sequence[Any], names: Sequence[str], cotangent: np.ndarray, step: float,
