@@ -36,6 +36,7 @@ from tinygradconv.spec import (
     LogSoftmax,
     LpPool,
     MaxPool,
+    Pad,
     ReLU,
     Reshape,
     Residual,
@@ -74,6 +75,7 @@ CASES = [
     (AdaptiveMaxPool(2), SEQUENCE),
     (GlobalAvgPool(), IMAGE), (GlobalAvgPool(), SEQUENCE), (GlobalMaxPool(), IMAGE), (ChannelMaxPool(2), IMAGE),
     (Flatten(), IMAGE), (Flatten(), VECTOR), (Reshape((3, 2)), VECTOR), (Reshape((4, 5, 6)), IMAGE), (Dropout(0.3), IMAGE),
+    (Pad(1), IMAGE), (Pad((2, 1), "edge"), IMAGE), (Pad(((1, 0), (0, 2)), "reflect"), IMAGE), (Pad((2, 0), value=1.5), SEQUENCE),
     (Identity(), VECTOR),
 ]
 ids = [f"{layer}-{len(shape)}" for layer, shape in CASES]

@@ -22,6 +22,7 @@ from tinygradconv.spec import (
     Identity,
     LpPool,
     MaxPool,
+    Pad,
     ReLU,
     Reshape,
     Residual,
@@ -131,6 +132,9 @@ def test_a_spec_does_not_change(spec):
     (lambda: DistancePool(2, weights=[[1, 2], [3]]), ValueError,
         "DistancePool: the rows of weights must be equally long, got [[1, 2], [3]]"),
     (lambda: DistancePool(2, weights=[0, 0]), ValueError, "DistancePool: weights must not be negative and not all 0, got [0, 0]"),
+    (lambda: Pad("same"), ValueError, "Pad: padding must be integers, got 'same'"),
+    (lambda: Pad(1, "wrap"), ValueError, "Pad: mode must be 'constant', 'edge' or 'reflect', got 'wrap'"),
+    (lambda: Aux(Dense(3), weight=-1), ValueError, "Aux: weight must be at least 0, got -1"),
     (lambda: Reshape((0, 3)), ValueError, "Reshape: a length must be at least 1, got 0"),
 ])
 def test_what_is_wrong_is_said(make, kind, text):

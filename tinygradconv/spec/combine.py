@@ -212,11 +212,17 @@ class Scope(_Combined):
         return flow
 
 
+def _not_negative(where: str, name: str, value: Any) -> float:
+    if (settled := finite(where, name, value)) < 0:
+        raise ValueError(f"{where}: {name} must be at least 0, got {value!r}")
+    return settled
+
+
 class Aux(_Combined):
     """A head beside the network, for training only: x passes on unchanged, and head(x) joins the loss with `weight`."""
 
     def __init__(self, head: Spec, weight: float = 0.3) -> None:
-        self._set(head=as_spec(head, "the head of an Aux"), weight=finite("Aux", "weight", weight))
+        self._set(head=as_spec(head, "the head of an Aux"), weight=_not_negative("Aux", "weight", weight))
 
     def children(self) -> Iterator[tuple[str, Spec]]:
         return iter((("head", self.head),))

@@ -62,10 +62,11 @@ def stride_field(default: Any = None, *, axes: int = 2) -> Any:
 
 def padding_field(default: Any = 0) -> Any:
     """Padding of an image: an integer, (rows, columns), ((top, bottom), (left, right)), 'same' or 'valid'."""
-    return _field(_padding, default)
+    return _field(padding, default)
 
 
-def _padding(where: str, name: str, value: Any) -> Any:
+def padding(where: str, name: str, value: Any) -> Any:
+    """Padding of an image, written in the shortest of its ways."""
     if isinstance(value, str):
         return _word(where, name, value)
     if isinstance(value, (tuple, list)) and len(value) == 2 and all(isinstance(one, (tuple, list)) for one in value):

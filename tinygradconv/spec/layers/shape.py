@@ -1,4 +1,4 @@
-"""Layers that change a shape or nothing: Flatten, Reshape, Identity."""
+"""Layers that change a shape or nothing: Flatten, Reshape, Pad, Identity."""
 from __future__ import annotations
 
 import math
@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import MISSING
 from typing import Any
 
+from tinygradconv.ops.join import pad
 from tinygradconv.ops.shape import reshape
 from tinygradconv.tensor import Tensor
 
 from ..base import Layer, Shape, layer
-from ..fields import choice, input_shape
+from ..fields import choice, input_shape, number, padding
 
 
 @layer
@@ -44,6 +45,56 @@ class Reshape(Layer):
 
     def apply(self, *inputs: Tensor, site: Any) -> Tensor:
         return reshape(inputs[0], (inputs[0].shape[0], *self.shape))
+
+
+def _border(where: str, name: str, value: Any) -> Any:
+    """Padding of an image or a sequence, in numbers."""
+    if isinstance(value, str):
+        raise ValueError(f"{where}: {name} must be integers, got {value!r}")
+    return padding(where, name, value)
+
+
+def _mode(where: str, name: str, value: Any) -> str:
+    if value not in ("constant", "edge", "reflect"):
+        raise ValueError(f"{where}: {name} must be 'constant', 'edge' or 'reflect', got {value!r}")
+    return value
+
+
+@layer
+class Pad(Layer):
+    """A border of `padding` cells: filled with `value` ("constant"), with the nearest cell ("edge"), or with a mirror image ("reflect").
+
+    `padding` of an image is one integer, (rows, columns) or ((top, bottom), (left, right)); of a sequence one integer or (before, after).
+    """
+
+    padding: Any = choice(MISSING, _border)
+    mode: str = choice("constant", _mode)
+    value: float = number(0.0)
+
+    def _widths(self, where: str, shape: Shape) -> tuple[tuple[int, int], ...]:
+        """(before, after) of each axis but the channels."""
+        if len(shape) not in (2, 3):
+            raise ValueError(f"{where} expects an image (H, W, C) or a sequence (L, C); got {shape}. Put it before Flatten()")
+        if isinstance(self.padding, int):
+            return ((self.padding, self.padding),) * (len(shape) - 1)
+        if isinstance(self.padding[0], tuple):
+            if len(shape) == 2:
+                raise ValueError(f"{where}: padding {self.padding} is that of an image; a sequence {shape} takes one integer "
+                                 f"or (before, after)")
+            return self.padding
+        return (self.padding,) if len(shape) == 2 else tuple((one, one) for one in self.padding)
+
+    def output_shape(self, where: str, *shapes: Shape) -> Shape:
+        shape = shapes[0]
+        widths = self._widths(where, shape)
+        for width, n in zip(widths, shape):
+            if self.mode == "reflect" and max(width) >= n:
+                raise ValueError(f"{where}: padding {self.padding} cannot be reflected in {shape}: it must be smaller than the axis, {n}")
+        return (*(before + n + after for (before, after), n in zip(widths, shape)), shape[-1])
+
+    def apply(self, *inputs: Tensor, site: Any) -> Tensor:
+        widths = ((0, 0), *self._widths(site.where, inputs[0].shape[1:]), (0, 0))
+        return pad(inputs[0], widths, self.mode, constant_values=self.value)
 
 
 @layer
