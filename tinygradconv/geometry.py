@@ -180,12 +180,17 @@ class WindowGeometry:
         """(N·OH·OW, kh·kw·C): one row of columns per window."""
         return self.N * self.OH * self.OW, self.kh * self.kw * self.C
 
+    def sums_inside(self, weights: np.ndarray) -> np.ndarray:
+        """Σ weights[ky, kx] over the cells of window (oy, ox) that lie inside the image: an array (OH, OW)."""
+        rows = np.arange(self.OH)[:, None] * self.sy + np.arange(self.kh) * self.dy - self.top
+        columns = np.arange(self.OW)[:, None] * self.sx + np.arange(self.kw) * self.dx - self.left
+        inside_y, inside_x = (rows >= 0) & (rows < self.H), (columns >= 0) & (columns < self.W)
+        return inside_y.astype(weights.dtype) @ weights @ inside_x.astype(weights.dtype).T
+
     @cached_property
     def cells_inside(self) -> np.ndarray:
         """How many cells of window (oy, ox) lie inside the image: an integer array (OH, OW)."""
-        rows = np.arange(self.OH)[:, None] * self.sy + np.arange(self.kh) * self.dy - self.top
-        columns = np.arange(self.OW)[:, None] * self.sx + np.arange(self.kw) * self.dx - self.left
-        return np.outer(((rows >= 0) & (rows < self.H)).sum(1), ((columns >= 0) & (columns < self.W)).sum(1))
+        return self.sums_inside(np.ones((self.kh, self.kw), np.int64))
 
 
 @dataclass(frozen=True)

@@ -81,3 +81,13 @@ def test_openmp_is_told_to_sleep_and_the_environment_is_left_as_it_was():
     for extra, expected in (({}, "None"), ({"GOMP_SPINCOUNT": "7"}, "7")):
         done = subprocess.run([sys.executable, "-c", code], env={**free, **extra}, capture_output=True, text=True, check=True)
         assert done.stdout.strip() == expected
+
+
+def test_memory_statistics_count_large_arrays_and_a_peak_can_be_begun_anew():
+    before = tgc.memory_statistics(reset_peak=True)
+    array = CPU.empty((1 << 20,), np.uint8)
+    assert tgc.memory_statistics()["in_use"] - before["in_use"] == 1 << 20
+    del array
+    after = tgc.memory_statistics(reset_peak=True)
+    assert after["in_use"] == before["in_use"] and after["peak"] >= before["in_use"] + (1 << 20)
+    assert tgc.memory_statistics()["peak"] == before["in_use"]

@@ -58,12 +58,12 @@ def backend_named(device: str) -> Backend:
     raise ValueError(f"device must be 'cpu' or 'cuda', got {device!r}")
 
 
-def memory_statistics(device: str = "cpu") -> dict[str, int]:
+def memory_statistics(device: str = "cpu", *, reset_peak: bool = False) -> dict[str, int]:
     """Bytes of the arrays that a device's pool has handed out: "in_use" now, "cached" for reuse, and the "peak" of in_use.
 
-    On the CPU only arrays of 64 KB and more come from the pool.
+    `reset_peak` begins a new peak, at what is in use, after this answer. On the CPU only arrays of 64 KB and more come from the pool.
     """
-    return backend_named(device).memory_statistics()
+    return backend_named(device).memory_statistics(reset_peak=reset_peak)
 
 
 __all__ = ["ABSTRACT", "CPU", "AbstractArray", "Backend", "backend_named", "backend_of", "memory_statistics"]

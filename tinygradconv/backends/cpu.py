@@ -123,9 +123,12 @@ class CPUBackend:
                 arguments = (*arguments[:i], np.ascontiguousarray(arguments[i]), *arguments[i + 1:])
         call.function(*arguments)
 
-    def memory_statistics(self) -> dict[str, int]:
-        """Bytes of pooled arrays (64 KB and more): in use now, cached for reuse, and the most ever in use."""
-        return memory.statistics()
+    def memory_statistics(self, *, reset_peak: bool = False) -> dict[str, int]:
+        """Bytes of pooled arrays (64 KB and more): in use now, cached for reuse, and the most in use since the peak was reset."""
+        statistics = memory.statistics()
+        if reset_peak:
+            memory.reset_peak()
+        return statistics
 
     def asarray(self, values: np.ndarray) -> np.ndarray:
         """NumPy arrays are the CPU's arrays."""

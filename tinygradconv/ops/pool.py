@@ -102,9 +102,7 @@ def gaussian_window(kh: int, kw: int) -> np.ndarray:
 
 def _weighted(geo: WindowGeometry, weights: np.ndarray, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
     """Weights and scale of a weighted average over the cells inside the image; a window whose weights there are all 0 gives 0."""
-    rows = np.arange(geo.OH)[:, None] * geo.sy + np.arange(geo.kh) * geo.dy - geo.top
-    columns = np.arange(geo.OW)[:, None] * geo.sx + np.arange(geo.kw) * geo.dx - geo.left
-    total = ((rows >= 0) & (rows < geo.H)).astype(float) @ weights @ ((columns >= 0) & (columns < geo.W)).astype(float).T
+    total = geo.sums_inside(weights.astype(np.float64))
     return weights.astype(dtype), (1 / np.where(total > 0, total, np.inf)).astype(dtype)
 
 
