@@ -18,7 +18,15 @@ from .backends import memory_statistics
 from .custom import custom_op
 from .gradcheck import GradcheckError, gradcheck
 from .ops.activation import elu, gelu, leaky_relu, relu, sigmoid, silu, softplus
-from .ops.adaptive import adaptive_avg_pool2d, adaptive_max_pool2d, channel_max_pool, global_avg_pool, global_max_pool
+from .ops.adaptive import (
+    adaptive_avg_pool1d,
+    adaptive_avg_pool2d,
+    adaptive_max_pool1d,
+    adaptive_max_pool2d,
+    channel_max_pool,
+    global_avg_pool,
+    global_max_pool,
+)
 from .ops.conv import conv1d, conv1d_transpose, conv2d, conv2d_transpose
 from .ops.create import arange, asarray, eye, full, full_like, linspace, ones, ones_like, zeros, zeros_like
 from .ops.dropout import dropout

@@ -27,6 +27,31 @@ def test_adaptive_pooling_is_pytorchs(backend, size, places, dtype, kind):
         close(got, expected)
 
 
+@given(size=st.integers(1, 17), places=st.integers(1, 17), kind=st.sampled_from(("avg", "max")))
+def test_adaptive_pooling_of_sequences_is_pytorchs(backend, size, places, kind):
+    F = pytest.importorskip("torch").nn.functional
+    mine, yours = getattr(tgc, f"adaptive_{kind}_pool1d"), getattr(F, f"adaptive_{kind}_pool1d")
+    random = np.random.default_rng(0)
+    x, g = random.standard_normal((2, size, 3)), random.standard_normal((2, places, 3))
+    torchs = theirs(lambda x: yours(x.transpose(1, 2), places).transpose(1, 2), [x], g)
+    for got, expected in zip(ours(lambda x: mine(x, places), [x], g), torchs):
+        close(got, expected)
+
+
+@pytest.mark.parametrize("kind, plain", [("avg", np.mean), ("max", np.max)])
+def test_adaptive_windows_of_a_sequence_by_hand(backend, kind, plain):
+    x = np.array([3.0, 1, 4, 1, 5, 9, 2])
+    expected = [plain(x[0:3]), plain(x[2:5]), plain(x[4:7])]               # ⌊i·7/3⌋ … ⌈(i+1)·7/3⌉
+    close(getattr(tgc, f"adaptive_{kind}_pool1d")(x[None, :, None], 3).numpy().ravel(), np.array(expected))
+
+
+@pytest.mark.parametrize("places", [2, 3, 5])
+def test_adaptive_derivatives_of_sequences_to_second_order(backend, rng, places):
+    x = rng.standard_normal((1, 6, 2))
+    gradcheck(lambda x: tgc.adaptive_avg_pool1d(x, places) ** 3, [x])
+    gradcheck(lambda x: tgc.adaptive_max_pool1d(x, places) ** 3, [x])
+
+
 @pytest.mark.parametrize("places", [(2, 3), (3, 2), (5, 6)])
 def test_adaptive_derivatives_to_second_order(backend, rng, places):
     x = rng.standard_normal((1, 4, 6, 2))

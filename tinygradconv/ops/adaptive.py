@@ -14,7 +14,7 @@ from tinygradconv.geometry import Pair, integer, pair
 from tinygradconv.ops.elementwise import where
 from tinygradconv.ops.pool import avg_pool2d, max_pool2d, sum_pool2d
 from tinygradconv.ops.spelling import numpy_names
-from tinygradconv.ops.windows import floating_tensors
+from tinygradconv.ops.windows import floating_tensors, row_image, row_pair
 from tinygradconv.tensor import Tensor
 
 
@@ -50,21 +50,48 @@ def _side_by_side(name: str, x: Any, output_size: Pair) -> tuple[Tensor, tuple[i
     return spread, (rows.shape[1], columns.shape[1]), (rows_inside.reshape(-1, 1) & columns_inside.reshape(-1))[..., None]
 
 
-@numpy_names
-def adaptive_avg_pool2d(x: Any, output_size: Pair) -> Tensor:
-    """y[n, i, j, c] = the average of x over rows ⌊i·H/OH⌋ … ⌈(i+1)·H/OH⌉ − 1 and the like columns; x (N, H, W, C), y (N, OH, OW, C)."""
-    x, window, inside = _side_by_side("adaptive_avg_pool2d", x, output_size)
+def _average(name: str, x: Any, output_size: Pair) -> Tensor:
+    x, window, inside = _side_by_side(name, x, output_size)
     if inside is None:
         return avg_pool2d(x, window)
     counts = inside.reshape(inside.shape[0] // window[0], window[0], -1, window[1]).sum((1, 3))[..., None]
     return sum_pool2d(where(inside, x, 0), window) * (1 / counts).astype(x.dtype)
 
 
+def _maximum(name: str, x: Any, output_size: Pair) -> Tensor:
+    x, window, _ = _side_by_side(name, x, output_size)
+    return max_pool2d(x, window)                             # a repeat never beats the cell that it repeats, which comes first
+
+
+def _along_a_row(pool: Any, name: str, x: Any, output_size: int) -> Tensor:
+    """`pool` on the one axis of x (N, L, C), as an image of one row."""
+    (x,) = floating_tensors(name, ("x",), (x,))
+    y = pool(name, row_image(name, x), row_pair(name, "output_size", output_size, at_least=1, rows=1))
+    return y.reshape((y.shape[0], *y.shape[2:]))
+
+
+@numpy_names
+def adaptive_avg_pool2d(x: Any, output_size: Pair) -> Tensor:
+    """y[n, i, j, c] = the average of x over rows ⌊i·H/OH⌋ … ⌈(i+1)·H/OH⌉ − 1 and the like columns; x (N, H, W, C), y (N, OH, OW, C)."""
+    return _average("adaptive_avg_pool2d", x, output_size)
+
+
 @numpy_names
 def adaptive_max_pool2d(x: Any, output_size: Pair) -> Tensor:
     """y[n, i, j, c] = the maximum of x over the windows of adaptive_avg_pool2d; the gradient goes to the first maximum in row order."""
-    x, window, _ = _side_by_side("adaptive_max_pool2d", x, output_size)
-    return max_pool2d(x, window)                             # a repeat never beats the cell that it repeats, which comes first
+    return _maximum("adaptive_max_pool2d", x, output_size)
+
+
+@numpy_names
+def adaptive_avg_pool1d(x: Any, output_size: int) -> Tensor:
+    """adaptive_avg_pool2d along the one axis of x (N, L, C); y (N, OL, C)."""
+    return _along_a_row(_average, "adaptive_avg_pool1d", x, output_size)
+
+
+@numpy_names
+def adaptive_max_pool1d(x: Any, output_size: int) -> Tensor:
+    """adaptive_max_pool2d along the one axis of x (N, L, C); y (N, OL, C)."""
+    return _along_a_row(_maximum, "adaptive_max_pool1d", x, output_size)
 
 
 def _one_row(name: str, x: Any) -> Tensor:

@@ -6,7 +6,6 @@ from typing import Any, ClassVar
 
 from tinygradconv.ops import adaptive
 from tinygradconv.ops import pool as ops
-from tinygradconv.ops.windows import row_image
 from tinygradconv.tensor import Tensor
 
 from ..base import Layer, Shape, layer
@@ -163,11 +162,7 @@ class _AdaptivePool(Layer):
         return tuple(-(-n // out) for n, out in zip(shape, sizes)), tuple(max(1, n // out) for n, out in zip(shape, sizes))
 
     def apply(self, *inputs: Tensor, site: Any) -> Tensor:
-        pool, x = getattr(adaptive, f"adaptive_{self.op}_pool2d"), inputs[0]
-        if x.ndim == 4:
-            return pool(x, self.output_size)
-        y = pool(row_image(type(self).__name__, x), (1, self.output_size))
-        return y.reshape((y.shape[0], *y.shape[2:]))
+        return getattr(adaptive, f"adaptive_{self.op}_pool{inputs[0].ndim - 2}d")(inputs[0], self.output_size)
 
 
 @layer
