@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from tinygradconv.autodiff import Primitive
-from tinygradconv.promotion import result_dtype
-from tinygradconv.tensor import DEFAULT_DTYPE, Tensor, as_array
+from tinygradconv.promotion import floating_result
+from tinygradconv.tensor import Tensor, as_array
 
 Rule = Callable[..., Tensor]
 
@@ -44,8 +44,7 @@ def custom_op(forward: Callable[..., np.ndarray], *, vjp: Rule | dict[str, Rule]
 
     def on_arrays(be: Any, *arrays: Any, **options: Any) -> Any:
         given = [_read_only(be.to_numpy(array)) for array in arrays]
-        dtype = result_dtype([array.dtype for array in arrays])
-        dtype = dtype if dtype.kind == "f" else DEFAULT_DTYPE                  # NumPy's functions of integers answer in float64
+        dtype = floating_result(*[array.dtype for array in arrays])            # NumPy's functions of integers answer in float64
         try:
             made = np.asarray(forward(*given, **options))
         except ValueError as problem:

@@ -23,6 +23,12 @@ def result_dtype(dtypes: Sequence[np.dtype]) -> np.dtype:
     return np.result_type(*(floating or dtypes))
 
 
+def floating_result(*dtypes: np.dtype) -> np.dtype:
+    """The dtype of an operation that leaves the integers: the widest floating one, and float32 where all are integers."""
+    dtype = dtypes[0] if len(dtypes) == 1 else result_dtype(dtypes)
+    return dtype if dtype.kind == "f" else DEFAULT_DTYPE
+
+
 def as_tensors(op: str, names: Sequence[str], values: Sequence[Any]) -> list[Tensor]:
     """Each value as a tensor: tensors as they are, arrays and numbers as constants. TypeError for a wrong number of inputs."""
     if len(values) != len(names):

@@ -13,8 +13,8 @@ from typing import Any
 
 from tinygradconv.ops.elementwise import exp, expm1, gate, greater, square, tanh, unary, where
 from tinygradconv.ops.spelling import numpy_names
-from tinygradconv.promotion import as_tensors
-from tinygradconv.tensor import DEFAULT_DTYPE, Tensor
+from tinygradconv.promotion import as_tensors, floating_result
+from tinygradconv.tensor import Tensor
 
 __all__ = ["elu", "gelu", "leaky_relu", "relu", "sigmoid", "silu", "softplus"]
 
@@ -46,7 +46,7 @@ def _normal_density(x: Tensor) -> Tensor:
 
 def _floating(name: str, x: Any) -> Tensor:
     (x,) = as_tensors(name, ("x",), (x,))
-    return x if x.dtype.kind == "f" else x.astype(DEFAULT_DTYPE)
+    return x.astype(floating_result(x.dtype))
 
 
 @numpy_names

@@ -11,8 +11,8 @@ import numpy as np
 
 from tinygradconv.autodiff import Primitive, primitive
 from tinygradconv.ops.spelling import numpy_names
-from tinygradconv.promotion import as_tensors, promoted
-from tinygradconv.tensor import DEFAULT_DTYPE, Tensor
+from tinygradconv.promotion import as_tensors, floating_result, promoted
+from tinygradconv.tensor import Tensor
 
 __all__ = [
     "abs", "add", "astype", "ceil", "clip", "cos", "cosh", "divide", "equal", "erf", "exp", "expm1", "floor", "floor_divide", "greater",
@@ -29,7 +29,7 @@ def _broadcast(*arrays: Any) -> tuple[int, ...]:
 
 def _floating(array: Any) -> np.dtype:
     """The dtype of a function that leaves the integers: floating as it is, integers become float32."""
-    return array.dtype if array.dtype.kind == "f" else DEFAULT_DTYPE
+    return floating_result(array.dtype)
 
 
 def _check_broadcast(name: str, a: Any, b: Any) -> tuple[int, ...]:

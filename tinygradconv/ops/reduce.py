@@ -14,8 +14,8 @@ from tinygradconv.ops.elementwise import BOOL
 from tinygradconv.ops.gather import scatter_add_flat
 from tinygradconv.ops.shape import as_axes, broadcast_to, permute_dims, reshape
 from tinygradconv.ops.spelling import numpy_names
-from tinygradconv.promotion import as_tensors
-from tinygradconv.tensor import DEFAULT_DTYPE, Tensor
+from tinygradconv.promotion import as_tensors, floating_result
+from tinygradconv.tensor import Tensor
 
 __all__ = ["all", "any", "argmax", "argmin", "cumsum", "max", "mean", "min", "sum"]
 Axis = int | tuple[int, ...] | None
@@ -102,7 +102,7 @@ _sum.name, _cumulative_sum.name, _extreme.name = "sum", "cumsum", "max or min"
 def start(name: str, x: Any, axis: Axis, *, floating: bool = False) -> tuple[Tensor, tuple[int, ...]]:
     """x as a tensor, and `axis` as a tuple; `floating` makes integers float32."""
     (x,) = as_tensors(name, ("x",), (x,))
-    return x.astype(DEFAULT_DTYPE) if floating and x.dtype.kind != "f" else x, as_axes(name, axis, x.ndim)
+    return x.astype(floating_result(x.dtype)) if floating else x, as_axes(name, axis, x.ndim)
 
 
 def count(x: Tensor, axes: tuple[int, ...]) -> int:

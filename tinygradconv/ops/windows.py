@@ -8,15 +8,14 @@ from typing import Any
 import numpy as np
 
 from tinygradconv.geometry import WindowGeometry, integer
-from tinygradconv.promotion import as_tensors, result_dtype
-from tinygradconv.tensor import DEFAULT_DTYPE, Tensor
+from tinygradconv.promotion import as_tensors, floating_result
+from tinygradconv.tensor import Tensor
 
 
 def floating_tensors(where: str, names: Sequence[str], values: Sequence[Any]) -> list[Tensor]:
     """The operands as tensors of one floating dtype: the widest among them, and float32 where all are integers."""
     tensors = as_tensors(where, names, values)
-    dtype = result_dtype([tensor.dtype for tensor in tensors])
-    dtype = dtype if dtype.kind == "f" else DEFAULT_DTYPE
+    dtype = floating_result(*[tensor.dtype for tensor in tensors])
     return [tensor if tensor.dtype == dtype else tensor.astype(dtype) for tensor in tensors]
 
 

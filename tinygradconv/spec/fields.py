@@ -26,12 +26,7 @@ def _field(check: Check, default: Any) -> Any:
 
 def whole(where: str, name: str, value: Any, at_least: int = 1) -> int:
     """`value` as a Python integer from `at_least` to LARGEST."""
-    if isinstance(value, (bool, np.bool_)):
-        raise TypeError(f"{where}: {name} must be an integer, got {value!r}")
-    number = geometry.integer(name, value, at_least=at_least, where=where)
-    if number > LARGEST:
-        raise ValueError(f"{where}: {name} must be at most {LARGEST:,}, got {number:,}")
-    return number
+    return geometry.integer(name, value, at_least=at_least, at_most=LARGEST, where=where)
 
 
 def several(where: str, name: str, value: Any, at_least: int = 1) -> int | tuple[int, int]:
