@@ -32,6 +32,9 @@ def _row(folder: str, arguments: str, fills: str, *, cpu: bool = True, strided: 
     return Kernel(folder, tuple(arguments.split(", ")), tuple(fills.split(", ")), cpu, strided)
 
 
+# The activations that kernels apply to what they have just computed, and their numbers.
+ACTIVATIONS: dict[str | None, int] = {None: 0, "relu": 1, "tanh": 2}
+
 # name                    folder        arguments                                                     fills
 KERNELS: dict[str, Kernel] = {
     "conv2d_forward":      _row("conv", "x, w, workspace, y, geo", "y"),
