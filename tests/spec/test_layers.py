@@ -37,6 +37,7 @@ from tinygradconv.spec import (
     LpPool,
     MaxPool,
     Pad,
+    PadChannels,
     ReLU,
     Reshape,
     Residual,
@@ -45,6 +46,7 @@ from tinygradconv.spec import (
     SiLU,
     Softmax,
     Softplus,
+    Subsample,
     Sum,
     SumPool,
     Tanh,
@@ -76,6 +78,7 @@ CASES = [
     (GlobalAvgPool(), IMAGE), (GlobalAvgPool(), SEQUENCE), (GlobalMaxPool(), IMAGE), (ChannelMaxPool(2), IMAGE),
     (Flatten(), IMAGE), (Flatten(), VECTOR), (Reshape((3, 2)), VECTOR), (Reshape((4, 5, 6)), IMAGE), (Dropout(0.3), IMAGE),
     (Pad(1), IMAGE), (Pad((2, 1), "edge"), IMAGE), (Pad(((1, 0), (0, 2)), "reflect"), IMAGE), (Pad((2, 0), value=1.5), SEQUENCE),
+    (PadChannels(9), IMAGE), (PadChannels(4), SEQUENCE), (PadChannels(9), VECTOR), (Subsample(2), IMAGE), (Subsample(3), SEQUENCE),
     (Identity(), VECTOR),
 ]
 ids = [f"{layer}-{len(shape)}" for layer, shape in CASES]
@@ -140,6 +143,8 @@ X = batch(IMAGE)
     (LpPool(2, 3.0, stride=1), X, lambda x, p: pool.lp_pool2d(x, 2, 3.0, stride=1)),
     (DistancePool(2, weights=((1, 2), (3, 4))), X, lambda x, p: pool.distance_pool2d(x, 2, [[1, 2], [3, 4]])),
     (AdaptiveMaxPool((2, 4)), X, lambda x, p: adaptive.adaptive_max_pool2d(x, (2, 4))),
+    (Subsample(2), X, lambda x, p: x[:, ::2, ::2]),
+    (PadChannels(X.shape[-1] + 3), X, lambda x, p: tgc.pad(x, ((0, 0), (0, 0), (0, 0), (1, 2)))),
     (Softmax(), X, lambda x, p: tgc.exp(x) / tgc.exp(x).sum(-1, keepdims=True)),
 ], ids=lambda value: repr(value) if isinstance(value, Layer) else "")
 def test_every_argument_reaches_the_op(layer, x, op):

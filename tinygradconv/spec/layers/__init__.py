@@ -16,10 +16,10 @@ from .pool import (
     MaxPool,
     SumPool,
 )
-from .shape import Flatten, Identity, Pad, Reshape
+from .shape import Flatten, Identity, Pad, PadChannels, Reshape, Subsample
 from .transpose import ConvTranspose, ConvTranspose1d
 
 __all__ = ["ELU", "GELU", "LRN", "AdaptiveAvgPool", "AdaptiveMaxPool", "AvgPool", "BatchNorm", "ChannelMaxPool", "Conv", "Conv1d",
-           "ConvTranspose", "ConvTranspose1d", "Dense", "DistancePool", "Dropout", "Flatten", "GlobalAvgPool", "GlobalMaxPool", "GroupNorm",
-           "Identity", "LayerNorm", "LeakyReLU", "LogSoftmax", "LpPool", "MaxPool", "Pad", "ReLU", "Reshape", "SiLU", "Sigmoid", "Softmax",
-           "Softplus", "SumPool", "Tanh"]
+           "ConvTranspose", "ConvTranspose1d", "Dense", "DistancePool", "Dropout", "Flatten", "GlobalAvgPool", "GlobalMaxPool",
+           "GroupNorm", "Identity", "LayerNorm", "LeakyReLU", "LogSoftmax", "LpPool", "MaxPool", "Pad", "PadChannels", "ReLU", "Reshape",
+           "SiLU", "Sigmoid", "Softmax", "Softplus", "Subsample", "SumPool", "Tanh"]

@@ -1,4 +1,4 @@
-"""Layers that change a shape or nothing: Flatten, Reshape, Pad, Identity."""
+"""Layers that change a shape or nothing: Flatten, Reshape, Pad, PadChannels, Subsample, Identity."""
 from __future__ import annotations
 
 import math
@@ -11,7 +11,8 @@ from tinygradconv.ops.shape import reshape
 from tinygradconv.tensor import Tensor
 
 from ..base import Layer, Shape, layer
-from ..fields import choice, input_shape, number, padding
+from ..fields import choice, input_shape, number, padding, size
+from .window import spatial_axes
 
 
 @layer
@@ -95,6 +96,48 @@ class Pad(Layer):
     def apply(self, *inputs: Tensor, site: Any) -> Tensor:
         widths = ((0, 0), *self._widths(site.where, inputs[0].shape[1:]), (0, 0))
         return pad(inputs[0], widths, self.mode, constant_values=self.value)
+
+
+@layer
+class PadChannels(Layer):
+    """Channels of zeros on both sides of those that are there, `channels` in all: the odd one out goes behind.
+
+    With Subsample, the shortcut without parameters of He et al. 2016, section 4.2 (option A).
+    """
+
+    channels: int = size()
+
+    def _widths(self, where: str, shape: Shape) -> tuple[int, int]:
+        more = self.channels - shape[-1]
+        if more < 0:
+            raise ValueError(f"{where} to {self.channels} channels got {shape}, which has more. A Conv({self.channels}, 1) can lessen them")
+        return more // 2, more - more // 2
+
+    def output_shape(self, where: str, *shapes: Shape) -> Shape:
+        self._widths(where, shapes[0])
+        return (*shapes[0][:-1], self.channels)
+
+    def apply(self, *inputs: Tensor, site: Any) -> Tensor:
+        x = inputs[0]
+        return pad(x, (*((0, 0),) * (x.ndim - 1), self._widths(site.where, x.shape)))
+
+
+@layer
+class Subsample(Layer):
+    """Every `stride`-th place of an image or a sequence along each axis, from the first on, and nothing of the others."""
+
+    stride: int = size()
+
+    def output_shape(self, where: str, *shapes: Shape) -> Shape:
+        spatial_axes(where, shapes[0])
+        return (*(-(-n // self.stride) for n in shapes[0][:-1]), shapes[0][-1])
+
+    def window(self, shape: Shape) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+        return (1,) * (len(shape) - 1), (self.stride,) * (len(shape) - 1)
+
+    def apply(self, *inputs: Tensor, site: Any) -> Tensor:
+        every = slice(None, None, self.stride)
+        return inputs[0][(slice(None), *(every,) * (inputs[0].ndim - 2))]
 
 
 @layer

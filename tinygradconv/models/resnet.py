@@ -1,0 +1,64 @@
+"""Residual networks (He, Zhang, Ren and Sun 2016, "Deep residual learning for image recognition") and their plain twins.
+
+Parameter paths are torchvision's: layer1.0.conv1.weight, layer2.0.downsample.0.weight, fc.bias.
+"""
+from __future__ import annotations
+
+from tinygradconv.spec import BatchNorm, Conv, Dense, GlobalAvgPool, Identity, MaxPool, PadChannels, ReLU, Residual, Scope, Spec, Subsample
+
+
+def basic(width: int, stride: int = 1, shortcut: Spec = Identity()) -> Spec:  # noqa: B008  (a spec is a value)
+    """Two 3×3 convolutions and a shortcut around them: the block of ResNet-18 and 34 (table 1)."""
+    body = Scope(conv1=Conv(width, 3, stride=stride, padding=1, bias=False), bn1=BatchNorm(), _relu1=ReLU(),
+                 conv2=Conv(width, 3, padding=1, bias=False), bn2=BatchNorm())
+    return Scope(_sum=Residual(body, shortcut), relu=ReLU())
+
+
+def bottleneck(width: int, stride: int = 1, shortcut: Spec = Identity()) -> Spec:  # noqa: B008
+    """1×1 to `width` channels, 3×3, 1×1 to four times as many, and a shortcut: the block of ResNet-50 and deeper (figure 5).
+
+    The stride is in the 3×3, as in torchvision; the paper has it in the first 1×1.
+    """
+    body = Scope(conv1=Conv(width, 1, bias=False), bn1=BatchNorm(), _relu1=ReLU(),
+                 conv2=Conv(width, 3, stride=stride, padding=1, bias=False), bn2=BatchNorm(), _relu2=ReLU(),
+                 conv3=Conv(4 * width, 1, bias=False), bn3=BatchNorm())
+    return Scope(_sum=Residual(body, shortcut), relu=ReLU())
+
+
+def projection(width: int, stride: int) -> Spec:
+    """The shortcut where a stage begins: a 1×1 convolution to the new width (option B)."""
+    return Conv(width, 1, stride=stride, bias=False) >> BatchNorm()
+
+
+def resnet(block, widening: int, depths: tuple[int, int, int, int], classes: int = 1000) -> Spec:
+    """A ResNet for photographs: four stages of `depths` blocks, 64, 128, 256, 512 wide, each but the first halving the image."""
+    stages = {}
+    for i, depth in enumerate(depths):
+        width, stride = 64 << i, 1 if i == 0 else 2
+        begins = projection(widening * width, stride) if stride > 1 or widening > 1 else Identity()
+        stages[f"layer{i + 1}"] = block(width, stride, begins) >> block(width) * (depth - 1) if depth > 1 else block(width, stride, begins)
+    return Scope(conv1=Conv(64, 7, stride=2, padding=3, bias=False), bn1=BatchNorm(), relu=ReLU(), maxpool=MaxPool(3, stride=2, padding=1),
+                 **stages, avgpool=GlobalAvgPool(), fc=Dense(classes))
+
+
+def subsampled(width: int) -> Spec:
+    """The shortcut without parameters: every second pixel, and channels of zeros (option A)."""
+    return Subsample(2) >> PadChannels(width)
+
+
+def cifar(depth: int, residual: bool = True, classes: int = 10) -> Spec:
+    """A network of 6n + 2 layers for 32×32 (section 4.2): three stages of n blocks, 16, 32 and 64 wide; plain: with no shortcuts."""
+    def block(width: int, stride: int = 1) -> Spec:
+        spec = basic(width, stride, Identity() if stride == 1 else subsampled(width))
+        return spec if residual else Scope(_body=dict(spec.children())["_sum"].body, relu=ReLU())
+
+    n = (depth - 2) // 6
+    stages = {f"layer{i + 1}": block(16 << i, 1 + (i > 0)) >> block(16 << i) * (n - 1) for i in range(3)}
+    return Scope(conv1=Conv(16, 3, padding=1, bias=False), bn1=BatchNorm(), relu=ReLU(),
+                 **stages, avgpool=GlobalAvgPool(), fc=Dense(classes))
+
+
+resnet18, resnet34 = resnet(basic, 1, (2, 2, 2, 2)), resnet(basic, 1, (3, 4, 6, 3))
+resnet50, resnet101, resnet152 = (resnet(bottleneck, 4, depths) for depths in ((3, 4, 6, 3), (3, 4, 23, 3), (3, 8, 36, 3)))
+resnet20, resnet32, resnet44, resnet56, resnet110 = (cifar(depth) for depth in (20, 32, 44, 56, 110))
+plain20, plain32, plain44, plain56, plain110 = (cifar(depth, residual=False) for depth in (20, 32, 44, 56, 110))
