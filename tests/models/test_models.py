@@ -15,17 +15,17 @@ def test_lenet5_is_the_common_form():
     assert totals["parameters"] == 61_706 and totals["macs"] == 416_520
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_every_model_builds_for_its_default_input(name):
+@pytest.mark.parametrize("name", [name for name, (spec, shape) in MODELS.items() if spec.table(shape).totals["parameters"] < 12e6])
+def test_every_model_builds_for_its_default_input(name):               # the larger ones are run on abstract arrays, in test_counts.py
     spec, shape = get(name)
     assert isinstance(spec, Spec)
     assert spec.build(shape)(np.zeros((2, *shape), np.float32)).shape == (2, *spec.infer(shape).output_shape)
 
 
 @pytest.mark.parametrize(("name", "text"), [
-    ("lenet", "there is no model 'lenet'; did you mean 'lenet5'? The models are: lenet5"),
-    ("LeNet-5", "there is no model 'LeNet-5'; did you mean 'lenet5'? The models are: lenet5"),
-    ("transformer", "there is no model 'transformer'. The models are: lenet5"),
+    ("lenet", "there is no model 'lenet'; did you mean 'lenet5'? The models are: "),
+    ("LeNet-5", "there is no model 'LeNet-5'; did you mean 'lenet5'? The models are: "),
+    ("transformer", "there is no model 'transformer'. The models are: "),
 ])
 def test_an_unknown_model_is_answered_with_the_closest(name, text):
     with pytest.raises(ValueError) as caught:
