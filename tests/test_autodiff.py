@@ -173,7 +173,7 @@ def test_rules_are_checked_when_they_are_registered():
         return x * times
     with pytest.raises(TypeError, match=r"double has no input 'z'; its inputs are: x"):
         double.vjp(z=lambda g: g)
-    with pytest.raises(TypeError, match=r"double.vjp\(x=…\) asks for 'w'; it may ask for: times, x, x_dtype, x_shape, y"):
+    with pytest.raises(TypeError, match=r"double.vjp\(x=…\) asks for 'w'; it may ask for: times, wanted, x, x_dtype, x_shape, y"):
         double.vjp(x=lambda g, w: g)
 
 
@@ -220,6 +220,7 @@ def test_custom_op_with_its_own_rule_and_option():
     op = tgc.custom_op(scaled, vjp=lambda g, by: g * by)
     x = leaf(1.0)
     assert grad(op(x, by=5.0).sum(), x).tolist() == [5]
+    assert grad(op(x).sum(), x).tolist() == [2]
 
 
 def test_errors_inside_a_rule_carry_the_op_and_the_line():

@@ -38,15 +38,18 @@ def pull_back(node: Node, g: Tensor, useful: Container[Node] | None = None) -> I
     """The derivative rules of one node: (parent, cotangent) for each input that has a node, or a `useful` one where given."""
     op = node.op
     joint = None
+    wanted = tuple([name for name, parent in zip(op.inputs, node.parents)
+                    if parent is not None and (useful is None or parent in useful)])
     for name, parent in zip(op.inputs, node.parents):
-        if parent is None or (useful is not None and parent not in useful):
+        if name not in wanted:
             continue
         if op.joint is not None:
             if joint is None:
-                joint = _apply(node, op.joint, g, op._needs[name])
+                joint = _apply(node, op.joint, g, op._needs[name], wanted)
+                _check_joint(op, joint, wanted)
             cotangent = joint[name]
         elif name in op.rules:
-            cotangent = _apply(node, op.rules[name], g, op._needs[name])
+            cotangent = _apply(node, op.rules[name], g, op._needs[name], wanted)
         else:
             raise TypeError(f"{op.name} ({node.line}) has no derivative rule for {name!r}. "
                             f"Give it one with {op.name}.vjp({name}=…), or detach() the input")
@@ -65,12 +68,23 @@ def pull_back(node: Node, g: Tensor, useful: Container[Node] | None = None) -> I
         yield parent, cotangent
 
 
-def _apply(node: Node, rule: Callable[..., Any], g: Tensor, needs: tuple[str, ...]) -> Any:
+def _check_joint(op: Primitive, joint: Any, wanted: tuple[str, ...]) -> None:
+    """TypeError unless a joint rule returned an entry for each input that was wanted."""
+    if not isinstance(joint, dict):
+        raise TypeError(f"{op.name}: the joint rule returned {joint!r} of type {type(joint).__name__}; it returns a dict from the names "
+                        f"of the inputs that are wanted ({', '.join(wanted)}) to their cotangents")
+    for name in wanted:
+        if name not in joint:
+            raise TypeError(f"{op.name}: the joint rule returned nothing for {name!r}, which is wanted; it returned: "
+                            f"{', '.join(joint)}. Return None where the gradient is zero")
+
+
+def _apply(node: Node, rule: Callable[..., Any], g: Tensor, needs: tuple[str, ...], wanted: tuple[str, ...]) -> Any:
     try:
         if setting("anomaly") and not node.op.reruns:    # what the whole rule gave is checked, in the name of this op and line
             with settings(anomaly=False):
-                return rule(g, *[node.value(name) for name in needs])
-        return rule(g, *[node.value(name) for name in needs])
+                return rule(g, *[wanted if name == "wanted" else node.value(name) for name in needs])
+        return rule(g, *[wanted if name == "wanted" else node.value(name) for name in needs])
     except Exception as problem:
         if not getattr(problem, "__notes__", None):
             problem.add_note(f"in the backward pass of {node.op.name}, called at {node.line}")

@@ -62,6 +62,7 @@ def custom_op(forward: Callable[..., np.ndarray], *, vjp: Rule | dict[str, Rule]
     op = Primitive(on_arrays, name=name or getattr(forward, "__name__", "custom_op"), inputs=inputs)
     if parameters is not None:
         op.options = tuple(p.name for p in parameters if p.name not in inputs)
+        op.defaults = {p.name: p.default for p in parameters if p.name in op.options and p.default is not p.empty}
     return op.vjp(**(vjp if isinstance(vjp, dict) else {inputs[0]: vjp}))
 
 

@@ -21,18 +21,27 @@ class Primitive:
     Inputs are the forward's positional parameters, options its keyword-only ones. `elementwise`: inputs broadcast and their
     dtypes are promoted, and the engine sums a cotangent back over the broadcast axes (`promote=False` leaves the dtypes alone).
     `byproducts` names arrays that forward returns after y, for rules to ask for. `view`: the output may share memory with the
-    first input. An op that is not `differentiable` returns constants.
+    first input. An op that is not `differentiable` returns constants. `optional` inputs may be None: forward and rules get None.
+    `packs` names an input (weights) that kernels lay out anew before they use it: forward is handed a keyword `packed` that is
+    no option, a dict to keep such layouts in until the input changes, or None where the call is recorded, as the next step changes it.
     """
 
     def __init__(self, forward: Callable[..., Any], *, elementwise: bool = False, promote: bool | None = None, view: bool = False,
-                 differentiable: bool = True, byproducts: Sequence[str] = (), name: str | None = None,
-                 inputs: Sequence[str] | None = None) -> None:
+                 differentiable: bool = True, byproducts: Sequence[str] = (), optional: Sequence[str] = (), packs: str | None = None,
+                 name: str | None = None, inputs: Sequence[str] | None = None) -> None:
         self.forward, self.name = forward, name or forward.__name__
         self.elementwise, self.promote = elementwise, elementwise if promote is None else promote
         self.view, self.differentiable, self.byproducts = view, differentiable, tuple(byproducts)
         parameters = list(inspect.signature(forward).parameters.values()) if inputs is None else []
         self.inputs = tuple(inputs) if inputs is not None else tuple(p.name for p in parameters[1:] if p.kind is p.POSITIONAL_OR_KEYWORD)
-        self.options = tuple(p.name for p in parameters if p.kind is p.KEYWORD_ONLY)
+        self.options = tuple(p.name for p in parameters if p.kind is p.KEYWORD_ONLY and (packs is None or p.name != "packed"))
+        self.defaults = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is not p.empty}
+        self.optional, self.packs = frozenset(self._checked(*optional)), None
+        if packs is not None:
+            (packs,) = self._checked(packs)
+            self.packs = self.inputs.index(packs)
+        if self.promote and self.optional:
+            raise TypeError(f"{self.name}: a promoted input cannot be optional. Give promote=False")
         self._has_signature = inputs is None
         self.rules: dict[str, Callable[..., Tensor]] = {}
         self.joint: Callable[..., dict[str, Tensor]] | None = None
@@ -47,23 +56,32 @@ class Primitive:
     def vjp(self, **rules: Callable[..., Tensor]) -> Primitive:
         """One derivative rule per input: `rule(g, …)` returns the cotangent of that input. TypeError names a wrong parameter."""
         for argument, rule in rules.items():
-            if argument not in self.inputs:
-                raise TypeError(f"{self.name} has no input {argument!r}; its inputs are: {', '.join(self.inputs)}")
+            self._checked(argument)
             self._needs[argument] = self._checked_needs(f"vjp({argument}=…)", rule)
             self.rules[argument] = rule
         self._plans.clear()
         return self
 
     def joint_vjp(self, rule: Callable[..., dict[str, Tensor]]) -> Primitive:
-        """One rule for all inputs at once: `rule(g, …)` returns a dict from input names to cotangents, where one pass yields several."""
+        """One rule for all inputs at once: `rule(g, …)` returns a dict from input names to cotangents, where one pass yields several.
+
+        A rule that asks for `wanted` gets the names of the inputs whose cotangents are used, and may leave the others out.
+        """
         self._needs = dict.fromkeys(self.inputs, self._checked_needs("joint_vjp(…)", rule))
         self.joint = rule
         self._plans.clear()
         return self
 
+    def _checked(self, *names: str) -> tuple[str, ...]:
+        """The names, which must be inputs; TypeError for one that is not."""
+        for name in names:
+            if name not in self.inputs:
+                raise TypeError(f"{self.name} has no input {name!r}; its inputs are: {', '.join(self.inputs)}")
+        return names
+
     def _checked_needs(self, said: str, rule: Callable[..., Any]) -> tuple[str, ...]:
         facts = (name + fact for name in self.inputs for fact in ("_shape", "_dtype"))
-        known = {*self.inputs, *self.options, *self.byproducts, "y", *facts}
+        known = {*self.inputs, *self.options, *self.byproducts, "y", "wanted", *facts}
         wanted = tuple(inspect.signature(rule).parameters)[1:]
         for name in wanted:
             if name not in known:
@@ -82,14 +100,21 @@ class Primitive:
     def _call(self, inputs: tuple[Any, ...], options: dict[str, Any]) -> tuple[Tensor, tuple[Any, ...]]:
         if len(inputs) != len(self.inputs):
             raise TypeError(f"{self.name} takes {', '.join(self.inputs)}; got {len(inputs)} inputs")
-        tensors = promoted(self.name, inputs) if self.promote else as_tensors(self.name, self.inputs, inputs)
+        tensors = promoted(self.name, inputs) if self.promote else as_tensors(self.name, self.inputs, inputs, self.optional)
         if (noted := reads.get()) is not None:
             for tensor in tensors:
-                noted.setdefault(tensor.storage, tensor.storage.version)
-        arrays = [tensor.data for tensor in tensors]
-        backend = CPU if all([type(array) is np.ndarray for array in arrays]) else _common_backend(self, tensors)
+                if tensor is not None:
+                    noted.setdefault(tensor.storage, tensor.storage.version)
+        arrays = [None if tensor is None else tensor.data for tensor in tensors]
+        backend = CPU if all([type(array) is np.ndarray or array is None for array in arrays]) else _common_backend(self, tensors)
+        live = tuple([tensor is not None and tensor.node is not None for tensor in tensors])
+        recorded = self.differentiable and True in live and recording()
+        given = options
+        if self.packs is not None:
+            self._check_options(options)
+            given = {**options, "packed": None if recorded else tensors[self.packs].storage.packed(arrays[self.packs])}
         try:
-            result = self.forward(backend, *arrays, **options)
+            result = self.forward(backend, *arrays, **given)
         except TypeError:
             self._check_options(options)
             raise
@@ -97,12 +122,10 @@ class Primitive:
         y = Tensor.of(data)
         if self.view and np.may_share_memory(data, arrays[0]):
             y.storage = tensors[0].storage
-        if self.differentiable and recording():
-            live = tuple([tensor.node is not None for tensor in tensors])
-            if True in live:
-                y.node = self._record(tensors, live, y, extra, options)
+        if recorded:
+            y.node = self._record(tensors, live, y, extra, options)
         if setting("anomaly"):
-            check_result(self.name, tensors, y)
+            check_result(self.name, [tensor for tensor in tensors if tensor is not None], y)
         return y, extra
 
     def _check_options(self, options: dict[str, Any]) -> None:
@@ -120,15 +143,16 @@ class Primitive:
             plan = self._plans[live] = self._plan(live)
         kept: dict[str, Any] = {}
         for name, source, i in plan:
-            if source == "input":
+            if source == "input" and tensors[i] is not None:
                 kept[name] = tensors[i], tensors[i].storage.version
             elif source == "y":
                 kept[name] = Tensor.of(y.data, None, y.storage), y.storage.version
             elif source == "byproduct":
                 kept[name] = Tensor.of(extra[i]), 0
             else:
-                options = {**options, name: getattr(tensors[i], source)}
-        return Node(self, tuple([tensor.node for tensor in tensors]), kept, options, y.data.shape, y.data.dtype)
+                options = {**options, name: getattr(tensors[i], source, None)}
+        parents = tuple([tensor.node if alive else None for tensor, alive in zip(tensors, live)])
+        return Node(self, parents, kept, options, y.data.shape, y.data.dtype)
 
     def _plan(self, live: tuple[bool, ...]) -> tuple[tuple[str, str, int], ...]:
         """What the rules of the live inputs ask for: (name, where it is found, its place there)."""
@@ -137,20 +161,22 @@ class Primitive:
         for i, name in enumerate(self.inputs):
             found |= {name: ("input", i), name + "_shape": ("shape", i), name + "_dtype": ("dtype", i)}
         found |= {name: ("byproduct", i) for i, name in enumerate(self.byproducts)}
-        return tuple((name, *found[name]) for name in sorted(wanted - {*self.options}))
+        return tuple((name, *found[name]) for name in sorted(wanted - {*self.options, "wanted"}))
 
 
 def _common_backend(op: Primitive, tensors: Sequence[Tensor]) -> Any:
     """The one back end of all inputs; mixed devices raise. A bare number joins any device, and a constant an abstract run."""
-    if not tensors:
+    given = [(name, tensor) for name, tensor in zip(op.inputs, tensors) if tensor is not None]
+    if not given:
         raise TypeError(f"{op.name} needs at least one tensor")
-    backend = backend_of(tensors[0].data)
-    for name, tensor in zip(op.inputs[1:], tensors[1:]):
+    first, leading = given[0]
+    backend = backend_of(leading.data)
+    for name, tensor in given[1:]:
         other = backend_of(tensor.data)
         if other is backend:
             continue
-        if tensor.ndim and tensors[0].ndim and "abstract" not in (backend.name, other.name):
-            raise ValueError(f"{op.name}: {op.inputs[0]} is on {backend.name} but {name} is on {other.name}. "
+        if tensor.ndim and leading.ndim and "abstract" not in (backend.name, other.name):
+            raise ValueError(f"{op.name}: {first} is on {backend.name} but {name} is on {other.name}. "
                              f"Move one: {name}.to({backend.name!r})")
         backend = other if backend.name == "cpu" else backend
     return backend

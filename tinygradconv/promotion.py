@@ -7,7 +7,7 @@
 """
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,11 +29,15 @@ def floating_result(*dtypes: np.dtype) -> np.dtype:
     return dtype if dtype.kind == "f" else DEFAULT_DTYPE
 
 
-def as_tensors(op: str, names: Sequence[str], values: Sequence[Any]) -> list[Tensor]:
-    """Each value as a tensor: tensors as they are, arrays and numbers as constants. TypeError for a wrong number of inputs."""
+def as_tensors(op: str, names: Sequence[str], values: Sequence[Any], optional: Collection[str] = ()) -> list[Any]:
+    """Each value as a tensor: tensors as they are, arrays and numbers as constants, None for None where the input is `optional`.
+
+    TypeError for a wrong number of inputs.
+    """
     if len(values) != len(names):
         raise TypeError(f"{op} takes {len(names)} tensor{'s' if len(names) != 1 else ''} ({', '.join(names)}), got {len(values)}")
-    return [value if type(value) is Tensor else _constant(op, name, value) for name, value in zip(names, values)]
+    return [value if type(value) is Tensor or (value is None and name in optional) else _constant(op, name, value)
+            for name, value in zip(names, values)]
 
 
 def _constant(op: str, name: str, value: Any) -> Tensor:

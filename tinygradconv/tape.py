@@ -75,7 +75,7 @@ class Node:
                                    f"forward pass (version {tensor.storage.version}, recorded at {version}). "
                                    f"Call backward() before the optimiser's update")
             return Tensor.of(tensor.data, self, tensor.storage) if name == "y" else tensor
-        return self.options[name]
+        return self.options[name] if name in self.options else self.op.defaults[name]
 
 
 def next_sequence() -> int:

@@ -19,10 +19,17 @@ KINDS = "biuf"                 # bool, signed, unsigned, floating
 class Storage:
     """What several views of the same memory share: a version, raised by every change in place."""
 
-    __slots__ = ("version",)
+    __slots__ = ("_packed", "_packed_at", "version")
 
     def __init__(self) -> None:
         self.version = 0
+        self._packed: dict[Any, dict[Any, Any]] | None = None
+
+    def packed(self, view: Any) -> dict[Any, Any]:
+        """A dict in which kernels keep their own layouts of one view of this memory, empty again once the version has moved."""
+        if self._packed is None or self._packed_at != self.version:
+            self._packed, self._packed_at = {}, self.version
+        return self._packed.setdefault((view.__array_interface__["data"][0], view.shape, view.strides), {})
 
 
 def as_array(values: Any, dtype: Any = None, *, copy: bool = False) -> np.ndarray:
