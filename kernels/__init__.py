@@ -8,10 +8,15 @@ A kernel fills arrays that it is handed. The contract is the same in every langu
 `kernels/<folder>/reference.py` (NumPy) is the definition and the oracle; `kernels/<folder>/cpu.pyx` (Cython) and
 `kernels/<folder>/cuda.py` (Numba) do the same faster. A kernel that has no `cpu` form runs as its reference on the CPU.
 A kernel with a `workspace` argument has a sibling `<name>_workspace(geo, itemsize)` that says how many bytes it needs.
+Where a row says `packs`, the compiled form takes in place of that argument a flat array of bytes, `packed`: its own layout of it,
+which `<name>_pack(w, packed, last)` fills and `<name>_packed_bytes(w, last)` sizes; `last` is the call's last argument.
+Where a row says `instead_of`, it computes what that kernel computes, another way: a back end may run it instead.
+The arguments `scale`, `bias` and `residual` of a kernel with an `activation` may be None: nothing is scaled or added.
 """
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 if __name__ != "tinygradconv.kernels":
     raise ImportError("import tinygradconv.kernels, not kernels: the folder is installed inside the package")
@@ -19,17 +24,19 @@ if __name__ != "tinygradconv.kernels":
 
 @dataclass(frozen=True)
 class Kernel:
-    """One row of the manifest: argument names in order, which of them are filled, and where the implementations stand."""
+    """One row of the manifest: argument names in order, which of them are filled, where the implementations stand, what is packed."""
 
     folder: str
     arguments: tuple[str, ...]
     fills: tuple[str, ...]
     cpu: bool = True
     strided: bool = False
+    packs: str | None = None
+    instead_of: str | None = None
 
 
-def _row(folder: str, arguments: str, fills: str, *, cpu: bool = True, strided: bool = False) -> Kernel:
-    return Kernel(folder, tuple(arguments.split(", ")), tuple(fills.split(", ")), cpu, strided)
+def _row(folder: str, arguments: str, fills: str, **more: Any) -> Kernel:
+    return Kernel(folder, tuple(arguments.split(", ")), tuple(fills.split(", ")), **more)
 
 
 # The activations that kernels apply to what they have just computed, and their numbers.
@@ -37,7 +44,7 @@ ACTIVATIONS: dict[str | None, int] = {None: 0, "relu": 1, "tanh": 2}
 
 # name                    folder        arguments                                                     fills
 KERNELS: dict[str, Kernel] = {
-    "conv2d_forward":      _row("conv", "x, w, workspace, y, geo", "y"),
+    "conv2d_forward":      _row("conv", "x, w, scale, bias, residual, workspace, y, activation, geo", "y", packs="w"),
     "conv2d_grad_input":   _row("conv", "g, w, workspace, x, geo", "x"),
     "conv2d_grad_weight":  _row("conv", "x, g, workspace, w, geo", "w"),
     "im2col":              _row("im2col", "x, cols, geo", "cols"),

@@ -14,6 +14,10 @@ ctypedef fused floating:
     float
     double
 
+ctypedef fused vector:
+    vector_float
+    vector_double
+
 cdef int THREADS = 1
 
 

@@ -14,10 +14,6 @@ cdef extern from "vector.h":
 cdef extern from *:
     void __builtin_prefetch(const void* address, int write) noexcept nogil
 
-ctypedef fused vector:
-    vector_float
-    vector_double
-
 # A sum is carried in registers over at most CHAIN terms and then added to memory: the packed lines of one chain (16 KB on AVX2)
 # stay in the first-level cache while all rows of a strip pass by, and rounding errors grow with the chain, not with the whole sum.
 cdef enum:

@@ -17,6 +17,19 @@
 typedef float vector_float __attribute__((vector_size(TGC_BYTES), aligned(4), may_alias));
 typedef double vector_double __attribute__((vector_size(TGC_BYTES), aligned(8), may_alias));
 
+/* The same bits as whole numbers, for shifts and masks. */
+typedef int vector_int __attribute__((vector_size(TGC_BYTES), aligned(4), may_alias));
+typedef long long vector_long __attribute__((vector_size(TGC_BYTES), aligned(8), may_alias));
+
+/* Each element of v, or 0 where it is less than 0. A comparison of vectors is an integer -1 or 0 per element: a mask of its bits. NaN stays. */
+#define TGC_RELU(v) ((__typeof__(v))(~((v) < 0) & (__typeof__((v) < 0))(v)))
+
+/* a where the mask is -1, b where it is 0; a number in every element; and v held below or above a limit (NaN stays). */
+#define TGC_CHOOSE(mask, a, b) ((__typeof__(a))(((mask) & (__typeof__(mask))(a)) | (~(mask) & (__typeof__(mask))(b))))
+#define TGC_EACH(v, number) ((__typeof__(v)){} + (__typeof__((v)[0]))(number))
+#define TGC_AT_MOST(v, limit) TGC_CHOOSE((v) > TGC_EACH(v, limit), TGC_EACH(v, limit), v)
+#define TGC_AT_LEAST(v, limit) TGC_CHOOSE((v) < TGC_EACH(v, limit), TGC_EACH(v, limit), v)
+
 /* The register tile (tile.pxi): rows x vectors of accumulators, and beside them one register per vector of weights, one for the
    broadcast element and, without fused multiply-add, one for the product. Two vectors per row halve the broadcasts; one vector
    per row is for narrow outputs (and 13 rows make the 25 taps of a 5 x 5 filter two tiles).

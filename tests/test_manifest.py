@@ -32,10 +32,20 @@ def test_the_cython_form_has_the_manifests_arguments(name):
     found = re.search(rf"^def {name}\((.*?)\):", source, re.M | re.S)
     assert found, f"{name} is marked cpu but kernels/{row.folder}/ has no def of it"
     depth_free = re.sub(r"\[[^]]*\]", "", found[1])
-    assert tuple(argument.split()[-1] for argument in depth_free.split(",")) == row.arguments
+    assert tuple(argument.split()[-1] for argument in depth_free.split(",")) == tuple(
+        "packed" if argument == row.packs else argument for argument in row.arguments)
+    for helper in ("pack", "packed_bytes") if row.packs else ():
+        assert re.search(rf"^def {name}_{helper}\(", source, re.M), f"kernels/{row.folder}/ has no {name}_{helper}"
 
 
-@pytest.mark.parametrize("name", KERNELS)
+def test_what_is_packed_or_replaced_exists():
+    for name, row in KERNELS.items():
+        assert row.packs is None or (row.cpu and row.packs in row.arguments), name
+        if row.instead_of is not None:
+            assert KERNELS[row.instead_of].arguments == row.arguments and KERNELS[row.instead_of].fills == row.fills, name
+
+
+@pytest.mark.parametrize("name", [name for name, row in KERNELS.items() if row.instead_of is None])
 def test_every_kernel_is_run_by_an_op(name):
     sources = [p.read_text() for folder in ("ops", "train") for p in (ROOT / "tinygradconv" / folder).rglob("*.py")]
     assert any(f'run("{name}"' in source for source in sources), f"nothing runs {name}: use it or delete it"

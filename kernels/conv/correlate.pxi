@@ -22,10 +22,14 @@ cdef struct Correlation:
     Py_ssize_t strips_down, strips                        # strips of one image (or group of images), and in all
     Py_ssize_t runs, length                               # contiguous runs of a window in the strip
     Py_ssize_t packed_size, places, strip_size            # elements of the packed weights, places of a full strip, elements of it
+    const void* scale                                     # what follows the sum (epilogue.pxi): of all channels, or NULL
+    const void* bias
+    const void* residual
+    int activation
 
 
 cdef void plan(Correlation* cor, Py_ssize_t itemsize) noexcept nogil:
-    """Fill in the last four lines of `cor` from the others."""
+    """Fill in the rest of `cor` from its geometry, with nothing to follow the sum."""
     cdef Py_ssize_t span = cor.dy * (cor.kh - 1) + 1, row_bytes, fits, images
     cor.strip_w = (cor.OW - 1) * cor.sx + cor.dx * (cor.kw - 1) + 1
     row_bytes = larger(1, cor.strip_w * cor.depth * itemsize)
@@ -38,6 +42,7 @@ cdef void plan(Correlation* cor, Py_ssize_t itemsize) noexcept nogil:
     cor.runs, cor.length = cor.kh, cor.kw * cor.depth
     if cor.dx > 1 and cor.kw > 1:
         cor.runs, cor.length = cor.kh * cor.kw, cor.depth
+    cor.scale, cor.bias, cor.residual, cor.activation = NULL, NULL, NULL, 0
     cor.packed_size = cor.groups * cor.kh * cor.kw * cor.depth * round_up(cor.width, lanes_of(itemsize))
 
 
@@ -106,28 +111,34 @@ cdef Correlation phase_plan(const Window* win, Py_ssize_t phase_y, Py_ssize_t ph
 
 
 cdef Py_ssize_t workspace_bytes(const Correlation* cor, Py_ssize_t itemsize, Py_ssize_t threads) noexcept nogil:
-    """Packed weights, two tables of places and one of runs, and one strip per thread; each begins on a cache line."""
-    return (round_up(cor.packed_size * itemsize, 64) + tables_bytes(cor) + threads * cor.strip_size * itemsize)
+    """Two tables of places and one of runs, and one strip per thread; each begins on a cache line."""
+    return tables_bytes(cor) + threads * cor.strip_size * itemsize
 
 
 cdef Py_ssize_t tables_bytes(const Correlation* cor) noexcept nogil:
     return round_up((2 * (cor.places + TGC_NARROW_ROWS) + cor.runs) * sizeof(Py_ssize_t), 64)
 
 
-cdef void correlate(const Correlation* cor, const floating* x, const floating* w, floating* y, unsigned char[::1] workspace) noexcept nogil:
-    """Pack the weights, lay out the tables, compute every strip."""
-    cdef Py_ssize_t task, columns = (cor.width + TASK_COLUMNS - 1) // TASK_COLUMNS, tasks = cor.groups * columns
-    cdef floating* packed = <floating*>&workspace[0]
-    cdef Py_ssize_t* place = <Py_ssize_t*>(&workspace[0] + round_up(cor.packed_size * sizeof(floating), 64))
-    cdef floating* strips = <floating*>(<char*>place + tables_bytes(cor))
+cdef void correlate(const Correlation* cor, const floating* x, const floating* packed, floating* y, unsigned char* workspace,
+                    Py_ssize_t workspace_size) noexcept nogil:
+    """Lay out the tables, compute every strip."""
+    cdef Py_ssize_t task, columns = (cor.width + TASK_COLUMNS - 1) // TASK_COLUMNS, tasks = cor.groups * columns * cor.strips
+    cdef Py_ssize_t* place = <Py_ssize_t*>workspace
+    cdef floating* strips = <floating*>(workspace + tables_bytes(cor))
     cdef int threads = smaller(threads_for(cor.N * cor.OH * cor.OW * cor.width * cor.kh * cor.kw * cor.C),
-                               (workspace.shape[0] - workspace_bytes(cor, sizeof(floating), 0)) // (cor.strip_size * sizeof(floating)))
+                               (workspace_size - tables_bytes(cor)) // (cor.strip_size * sizeof(floating)))
     fill_tables(cor, place)
-    for task in prange(tasks, schedule="static", num_threads=threads):
-        pack_task(cor, w, packed, task // columns, task % columns * TASK_COLUMNS)
-    for task in prange(tasks * cor.strips, schedule="dynamic", num_threads=threads):
+    for task in prange(tasks, schedule="dynamic", num_threads=threads):
         strip_task(cor, x, packed, y, place, strips + threadid() * cor.strip_size, task // cor.strips // columns,
                    task // cor.strips % columns * TASK_COLUMNS, task % cor.strips)
+
+
+cdef void pack_weights(const Correlation* cor, const floating* w, floating* packed) noexcept nogil:
+    """The weights of all groups in blocks of output channels."""
+    cdef Py_ssize_t task, columns = (cor.width + TASK_COLUMNS - 1) // TASK_COLUMNS
+    cdef int threads = threads_for(cor.packed_size)
+    for task in prange(cor.groups * columns, schedule="static", num_threads=threads):
+        pack_task(cor, w, packed, task // columns, task % columns * TASK_COLUMNS)
 
 
 cdef void fill_tables(const Correlation* cor, Py_ssize_t* place) noexcept nogil:
@@ -171,14 +182,36 @@ cdef void strip_task(const Correlation* cor, const floating* x, const floating* 
     """One strip: output channels first, … of one group at rows·OW places of one image, or at all places of a few images."""
     cdef Py_ssize_t n = index // cor.strips_down * cor.images, oy = index % cor.strips_down * cor.rows
     cdef Py_ssize_t images = smaller(cor.images, cor.N - n), rows = smaller(cor.rows, cor.OH - oy), count = cor.places + TGC_NARROW_ROWS
-    cdef Py_ssize_t terms = cor.runs * cor.length
+    cdef Py_ssize_t terms = cor.runs * cor.length, columns = smaller(TASK_COLUMNS, cor.width - first), channel = group * cor.width + first
+    cdef Py_ssize_t corner = ((n * cor.YH + cor.y0 + oy * cor.ystep) * cor.YW + cor.x0) * cor.O + channel, i
     if rows <= 0:
         return
     fill_strip(cor, x, strip, n, images, oy, rows, group)
     product(strip, place, place + 2 * count, cor.runs, cor.length, 1,
             packed + group * terms * round_up(cor.width, lanes_of(sizeof(floating))) + first * terms,
-            y + ((n * cor.YH + cor.y0 + oy * cor.ystep) * cor.YW + cor.x0) * cor.O + group * cor.width + first, place + count,
-            images * rows * cor.OW, smaller(TASK_COLUMNS, cor.width - first), False)
+            y + corner, place + count, images * rows * cor.OW, columns, False)
+    if follows(cor):
+        for i in range(images * rows * cor.OW):
+            finish_channels(cor, y, corner + place[count + i], channel, columns)
+
+
+cdef inline bint follows(const Correlation* cor) noexcept nogil:
+    """Whether anything is to be done to the sums."""
+    return cor.activation or cor.scale != NULL or cor.bias != NULL or cor.residual != NULL
+
+
+cdef inline void finish_channels(const Correlation* cor, floating* y, Py_ssize_t at, Py_ssize_t channel, Py_ssize_t columns) noexcept nogil:
+    """Finish `columns` channels, from `channel` on, of one place of y, which begin at y[at]."""
+    cdef const floating* scale = <const floating*>cor.scale
+    cdef const floating* bias = <const floating*>cor.bias
+    cdef const floating* residual = <const floating*>cor.residual
+    if scale != NULL:
+        scale += channel
+    if bias != NULL:
+        bias += channel
+    if residual != NULL:
+        residual += at
+    finish(y + at, scale, bias, residual, columns, cor.activation)
 
 
 cdef void fill_strip(const Correlation* cor, const floating* x, floating* strip, Py_ssize_t n, Py_ssize_t images, Py_ssize_t oy,

@@ -4,23 +4,53 @@ from cython.parallel cimport threadid
 
 include "common.pxi"
 include "tile.pxi"
+include "epilogue.pxi"
 include "correlate.pxi"
 include "outer.pxi"
 
 
-def conv2d_forward(const floating[:, :, :, ::1] x, const floating[:, :, :, ::1] w, unsigned char[::1] workspace,
-                   floating[:, :, :, ::1] y, geo):
-    """reference.conv2d_forward: one correlation of x with w."""
+def conv2d_forward(const floating[:, :, :, ::1] x, unsigned char[::1] packed, const floating[::1] scale, const floating[::1] bias,
+                   const floating[:, :, :, ::1] residual, unsigned char[::1] workspace, floating[:, :, :, ::1] y, int activation, geo):
+    """reference.conv2d_forward: one correlation of x with the packed weights; what follows it is applied strip by strip, in the cache."""
     cdef Window win = window_of(geo)
     cdef Correlation cor = forward_plan(&win, sizeof(floating))
-    if y.shape[0] * y.shape[1] * y.shape[2] * y.shape[3] == 0:
+    cdef Py_ssize_t places = y.shape[0] * y.shape[1] * y.shape[2], i
+    if places * y.shape[3] == 0:
         return
+    cor.activation = activation
+    if scale is not None:
+        cor.scale = &scale[0]
+    if bias is not None:
+        cor.bias = &bias[0]
+    if residual is not None:
+        cor.residual = &residual[0, 0, 0, 0]
     if cor.packed_size == 0:
-        memset(&y[0, 0, 0, 0], 0, y.shape[0] * y.shape[1] * y.shape[2] * y.shape[3] * sizeof(floating))
+        memset(&y[0, 0, 0, 0], 0, places * y.shape[3] * sizeof(floating))
+        for i in range(places):
+            finish_channels(&cor, &y[0, 0, 0, 0], i * cor.O, 0, cor.O)
         return
-    check_workspace("conv2d_forward", workspace, workspace_bytes(&cor, sizeof(floating), 1))
+    check_bytes("conv2d_forward", "packed", packed, cor.packed_size * sizeof(floating))
+    check_bytes("conv2d_forward", "workspace", workspace, workspace_bytes(&cor, sizeof(floating), 1))
     with nogil:
-        correlate(&cor, &x[0, 0, 0, 0], &w[0, 0, 0, 0], &y[0, 0, 0, 0], workspace)
+        correlate(&cor, &x[0, 0, 0, 0], <const floating*>&packed[0], &y[0, 0, 0, 0], &workspace[0], workspace.shape[0])
+
+
+def conv2d_forward_pack(const floating[:, :, :, ::1] w, unsigned char[::1] packed, geo):
+    """`packed` = w in blocks of output channels, terms in the order in which the windows of x lie in a strip."""
+    cdef Window win = window_of(geo)
+    cdef Correlation cor = forward_plan(&win, sizeof(floating))
+    if cor.packed_size > 0:
+        check_bytes("conv2d_forward_pack", "packed", packed, cor.packed_size * sizeof(floating))
+        with nogil:
+            pack_weights(&cor, &w[0, 0, 0, 0], <floating*>&packed[0])
+
+
+def conv2d_forward_packed_bytes(w, geo):
+    """Bytes of `packed` for conv2d_forward."""
+    cdef Window win = window_of(geo)
+    cdef Py_ssize_t itemsize = w.itemsize
+    cdef Correlation cor = forward_plan(&win, itemsize)
+    return cor.packed_size * itemsize
 
 
 def conv2d_grad_input(const floating[:, :, :, ::1] g, const floating[:, :, :, ::1] w, unsigned char[::1] workspace,
@@ -31,7 +61,7 @@ def conv2d_grad_input(const floating[:, :, :, ::1] g, const floating[:, :, :, ::
     """
     cdef Window win = window_of(geo)
     cdef Correlation cor
-    cdef Py_ssize_t phase
+    cdef Py_ssize_t phase, packed_bytes
     if x.shape[0] * x.shape[1] * x.shape[2] * x.shape[3] == 0:
         return
     if w.shape[0] * w.shape[1] * w.shape[3] == 0 or g.shape[1] * g.shape[2] == 0 or win.sy * win.sx > 1:
@@ -39,9 +69,12 @@ def conv2d_grad_input(const floating[:, :, :, ::1] g, const floating[:, :, :, ::
     for phase in range(win.sy * win.sx):
         cor = phase_plan(&win, phase // win.sx, phase % win.sx, sizeof(floating))
         if cor.packed_size > 0 and cor.OH > 0 and cor.OW > 0:
-            check_workspace("conv2d_grad_input", workspace, workspace_bytes(&cor, sizeof(floating), 1))
+            packed_bytes = round_up(cor.packed_size * sizeof(floating), 64)
+            check_bytes("conv2d_grad_input", "workspace", workspace, packed_bytes + workspace_bytes(&cor, sizeof(floating), 1))
             with nogil:
-                correlate(&cor, &g[0, 0, 0, 0], &w[0, 0, 0, 0], &x[0, 0, 0, 0], workspace)
+                pack_weights(&cor, &w[0, 0, 0, 0], <floating*>&workspace[0])
+                correlate(&cor, &g[0, 0, 0, 0], <const floating*>&workspace[0], &x[0, 0, 0, 0], &workspace[0] + packed_bytes,
+                          workspace.shape[0] - packed_bytes)
 
 
 def conv2d_grad_weight(const floating[:, :, :, ::1] x, const floating[:, :, :, ::1] g, unsigned char[::1] workspace,
@@ -54,7 +87,7 @@ def conv2d_grad_weight(const floating[:, :, :, ::1] x, const floating[:, :, :, :
     if g.shape[0] * g.shape[1] * g.shape[2] == 0:
         memset(&w[0, 0, 0, 0], 0, w.shape[0] * w.shape[1] * w.shape[2] * w.shape[3] * sizeof(floating))
         return
-    check_workspace("conv2d_grad_weight", workspace, outer_bytes(&outer, sizeof(floating), 1))
+    check_bytes("conv2d_grad_weight", "workspace", workspace, outer_bytes(&outer, sizeof(floating), 1))
     with nogil:
         sum_outer(&outer, &x[0, 0, 0, 0], &g[0, 0, 0, 0], &w[0, 0, 0, 0], workspace)
 
@@ -74,7 +107,7 @@ def conv2d_grad_input_workspace(geo, Py_ssize_t itemsize):
     for phase in range(win.sy * win.sx):
         cor = phase_plan(&win, phase // win.sx, phase % win.sx, itemsize)
         if cor.packed_size > 0 and cor.OH > 0 and cor.OW > 0:
-            most = larger(most, workspace_bytes(&cor, itemsize, THREADS))
+            most = larger(most, round_up(cor.packed_size * itemsize, 64) + workspace_bytes(&cor, itemsize, THREADS))
     return most
 
 
@@ -85,8 +118,8 @@ def conv2d_grad_weight_workspace(geo, Py_ssize_t itemsize):
     return outer_bytes(&outer, itemsize, THREADS)
 
 
-cdef check_workspace(name, unsigned char[::1] workspace, Py_ssize_t bytes):
-    """A ValueError where `workspace` cannot hold one thread's share."""
-    if workspace.shape[0] < bytes:
-        raise ValueError(f"{name}: workspace must have at least {bytes} bytes, got {workspace.shape[0]}. "
-                         f"Size it with {name}_workspace(geo, itemsize)")
+cdef check_bytes(name, argument, unsigned char[::1] given, Py_ssize_t bytes):
+    """A ValueError where the bytes given as `argument` are too few (of `workspace`: for one thread)."""
+    if given.shape[0] < bytes:
+        size = f"{name}_workspace(geo, itemsize)" if argument == "workspace" else "conv2d_forward_packed_bytes(w, geo)"
+        raise ValueError(f"{name}: {argument} must have at least {bytes} bytes, got {given.shape[0]}. Size it with {size}")

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from ..epilogue import finish
 from ..im2col.reference import col2im, im2col
 
 
@@ -28,15 +29,23 @@ def _columns(x, geo):
     return cols
 
 
-def conv2d_forward(x, w, workspace, y, geo):
-    """y[n, oy, ox, o] = Σ_{ky,kx,c} x[n, sy·oy + dy·ky − top, sx·ox + dx·kx − left, c] · w[ky, kx, c, o] = ∂T/∂g.
+def conv2d_forward(x, w, scale, bias, residual, workspace, y, activation, geo):
+    """y = act(scale · z + bias + residual) where z = ∂T/∂g, the convolution of x with w:
 
-    x  (N, H, W, C)
-    w  (kh, kw, C/groups, O)
-    y  (N, OH, OW, O), filled
+    z[n, oy, ox, o] = Σ_{ky,kx,c} x[n, sy·oy + dy·ky − top, sx·ox + dx·kx − left, c] · w[ky, kx, c, o].
+    What is None is left out.
+
+    x           (N, H, W, C)
+    w           (kh, kw, C/groups, O)
+    scale       (O,) or None
+    bias        (O,) or None
+    residual    like y, or None
+    y           (N, OH, OW, O), filled
+    activation  a number of ACTIVATIONS
     """
     for inputs, outputs, one in _groups(geo):
         y[..., outputs] = (_columns(x[..., inputs], one) @ w[..., outputs].reshape(-1, one.O)).reshape(one.y_shape)
+    finish(y, scale, bias, residual, activation)
 
 
 def conv2d_grad_input(g, w, workspace, x, geo):

@@ -1,10 +1,5 @@
 # Sums along the rows of a matrix, per column, and what is applied to its columns afterwards.
 
-ctypedef fused vector:
-    vector_float
-    vector_double
-
-
 cdef struct Plan:
     # `wide` wide rows of `width` columns hold `rows` rows each; `chunks` tasks of blocks of `block` wide rows; `rest` rows remain.
     Py_ssize_t M, C, rows, width, wide, rest, block, chunks

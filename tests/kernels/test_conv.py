@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tinygradconv.kernels import ACTIVATIONS
 from tinygradconv.kernels.conv import reference
 
 from tinygradconv.geometry import Conv2dGeometry
@@ -41,20 +42,35 @@ def calls(geo, x, w, g):
     return zip(NAMES, ((x, w), (g, w), (x, g)), (geo.y_shape, geo.x_shape, geo.w_shape))
 
 
-def by_reference(name, inputs, shape, geo):
-    """What the NumPy definition fills."""
+PLAIN = (None, None, None, 0)
+
+
+def by_reference(name, inputs, shape, geo, after=PLAIN):
+    """What the NumPy definition fills; `after` is scale, bias, residual and activation of conv2d_forward."""
     filled = poisoned(shape, inputs[0].dtype)
-    getattr(reference, name)(*inputs, workspace(getattr(reference, f"{name}_workspace")(geo, filled.itemsize)), filled, geo)
+    room = workspace(getattr(reference, f"{name}_workspace")(geo, filled.itemsize))
+    more, activation = (after[:3], after[3:]) if name == "conv2d_forward" else ((), ())
+    getattr(reference, name)(*inputs, *more, room, filled, *activation, geo)
     return filled
 
 
-def by_cython(module, name, inputs, shape, geo, kind, threads=2):
+def by_cython(module, name, inputs, shape, geo, kind, threads=2, after=PLAIN):
     """What a compiled variant fills."""
     module.set_threads(threads)
     filled = poisoned(shape, TYPES[kind])
     room = workspace(getattr(module, f"{name}_workspace")(geo, filled.itemsize))
-    getattr(module, name)[kind](*inputs, room, filled, geo)
+    more, activation = (), ()
+    if name == "conv2d_forward":
+        inputs, more, activation = (inputs[0], packed(module, inputs[1], geo, kind)), after[:3], after[3:]
+    getattr(module, name)[kind](*inputs, *more, room, filled, *activation, geo)
     return filled
+
+
+def packed(module, w, geo, kind):
+    """What conv2d_forward takes in place of w."""
+    room = workspace(module.conv2d_forward_packed_bytes(w, geo))
+    module.conv2d_forward_pack[kind](w, room, geo)
+    return room
 
 
 def naive(geo, x, w, g):
@@ -83,6 +99,38 @@ def test_reference_is_seven_nested_loops(geo):
 def test_cython_is_the_reference_and_fills_everything(module, kind, geo):
     for name, inputs, shape in calls(geo, *arrays(geo, TYPES[kind])):
         assert_close(by_cython(module, name, inputs, shape, geo, kind), by_reference(name, inputs, shape, geo), TOLERANCE[kind])
+
+
+@st.composite
+def epilogues(draw, geo, dtype):
+    """scale, bias, residual and activation: each there or not."""
+    def maybe(seed, shape):
+        return random(seed, shape, dtype) if draw(st.booleans()) else None
+    return maybe(4, (geo.O,)), maybe(5, (geo.O,)), maybe(6, geo.y_shape), draw(st.sampled_from(sorted(ACTIVATIONS.values())))
+
+
+@given(st.data())
+def test_what_follows_the_sum_in_the_reference_is_written_out(data):
+    geo = data.draw(geometries(channels=(1, 2, 3), images=(0, 1, 2), side=6))
+    scale, bias, residual, activation = after = data.draw(epilogues(geo, np.float64))
+    x, w, g = arrays(geo, np.float64)
+    z = naive(geo, x, w, g)[0]
+    z = z if scale is None else z * scale
+    z = z if bias is None else z + bias
+    z = z if residual is None else z + residual
+    want = (z, np.where(z < 0, 0, z), np.tanh(z))[activation]
+    assert_close(by_reference("conv2d_forward", (x, w), geo.y_shape, geo, after), want, 1e-12)
+
+
+@pytest.mark.parametrize("kind", TYPES)
+@pytest.mark.parametrize("module", COMPILED, ids=lambda module: module.__name__[-2:])
+@given(data=st.data())
+def test_what_follows_the_sum_is_the_references(module, kind, data):
+    geo = data.draw(geometries())
+    after = data.draw(epilogues(geo, TYPES[kind]))
+    x, w, _ = arrays(geo, TYPES[kind])
+    got = by_cython(module, "conv2d_forward", (x, w), geo.y_shape, geo, kind, after=after)
+    assert_close(got, by_reference("conv2d_forward", (x, w), geo.y_shape, geo, after), TOLERANCE[kind])
 
 
 # Long sums in several chains, strips of several rows and images, tasks of several column blocks, partial sums of several chunks.
@@ -137,9 +185,10 @@ def test_infinity_and_nan_stay_where_they_belong(module):
     x, w, _ = arrays(geo, np.float32)
     w[0, 0, 0, 0] = np.inf
     x[0, 4, 4, 1] = np.nan
-    y = by_cython(module, "conv2d_forward", (x, w), geo.y_shape, geo, "float")
-    assert np.isnan(y[0, 3:, 3:]).all()
-    assert np.isfinite(y[0, :3, :3, 1:]).all()
+    for after in PLAIN, (None, None, None, ACTIVATIONS["relu"]), (None, None, None, ACTIVATIONS["tanh"]):
+        y = by_cython(module, "conv2d_forward", (x, w), geo.y_shape, geo, "float", after=after)
+        assert np.isnan(y[0, 3:, 3:]).all()
+        assert np.isfinite(y[0, :3, :3, 1:]).all()
 
 
 @pytest.mark.parametrize("module", COMPILED, ids=lambda module: module.__name__[-2:])
@@ -147,7 +196,16 @@ def test_a_small_workspace_is_refused_by_name(module):
     geo = Conv2dGeometry.of("test", (1, 5, 5, 2), 3, padding=1, stride=1, O=3)
     for name, inputs, shape in calls(geo, *arrays(geo, np.float32)):
         with pytest.raises(ValueError, match=rf"{name}: workspace must have at least \d+ bytes, got 3\. Size it with {name}_workspace"):
-            getattr(module, name)["float"](*inputs, workspace(3), poisoned(shape, np.float32), geo)
+            if name == "conv2d_forward":
+                room = packed(module, inputs[1], geo, "float")
+                module.conv2d_forward["float"](inputs[0], room, *PLAIN[:3], workspace(3), poisoned(shape, np.float32), 0, geo)
+            else:
+                getattr(module, name)["float"](*inputs, workspace(3), poisoned(shape, np.float32), geo)
+    x, w, _ = arrays(geo, np.float32)
+    with pytest.raises(ValueError, match=r"packed must have at least \d+ bytes, got 3\. Size it with conv2d_forward_packed_bytes"):
+        module.conv2d_forward["float"](x, workspace(3), *PLAIN[:3], workspace(9999), poisoned(geo.y_shape, np.float32), 0, geo)
+    with pytest.raises(ValueError, match=r"conv2d_forward_pack: packed must have at least \d+ bytes, got 3\."):
+        module.conv2d_forward_pack["float"](w, workspace(3), geo)
 
 
 @given(geo=geometries(channels=(1, 3, 8, 17), images=(1, 2)))

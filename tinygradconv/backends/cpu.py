@@ -74,6 +74,8 @@ class _Call:
     workspace: Callable[..., int] | None          # how many bytes of scratch, where the kernel wants any
     workspace_at: int
     inputs: tuple[int, ...]                       # the arguments that may have to be made contiguous
+    packs_at: int                                 # the argument that is packed, or -1
+    pack: Callable[..., None] | None
 
 
 @cache
@@ -88,7 +90,21 @@ def _call(name: str, dtype: np.dtype, reference: bool) -> _Call:
     at = row.arguments.index("workspace") if "workspace" in row.arguments else -1
     workspace = None if at < 0 else reference_workspace(name) if module is None else getattr(module, name + "_workspace")
     inputs = () if row.strided else tuple(i for i, argument in enumerate(row.arguments) if argument not in row.fills)
-    return _Call(function, module, workspace, at, inputs)
+    pack = None if module is None or row.packs is None else getattr(module, name + "_pack")[SPECIALISATION[dtype]]
+    return _Call(function, module, workspace, at, inputs, -1 if pack is None else row.arguments.index(row.packs), pack)
+
+
+def _with_packed(call: _Call, kernel: str, arguments: tuple[Any, ...], kept: dict[Any, Any] | None) -> tuple[Any, ...]:
+    """The arguments with the kernel's own layout of the one that it packs: as kept, or made now."""
+    key, at = (kernel, arguments[-1]), call.packs_at
+    array = None if kept is None else kept.get(key)
+    if array is None:
+        w = arguments[at]
+        array = memory.array((getattr(call.module, kernel + "_packed_bytes")(w, arguments[-1]),), np.uint8)
+        call.pack(w, array, arguments[-1])
+        if kept is not None:
+            kept[key] = array
+    return (*arguments[:at], array, *arguments[at + 1:])
 
 
 class CPUBackend:
@@ -109,8 +125,11 @@ class CPUBackend:
             raise MemoryError(f"no memory for an array of shape {shape} and dtype {dtype}, {nbytes:,} bytes")
         return memory.array(shape, dtype)
 
-    def run(self, kernel: str, *arguments: Any) -> None:
-        """Run one kernel; inputs that are not C-contiguous are copied first unless the kernel takes strided arrays."""
+    def run(self, kernel: str, *arguments: Any, packed: dict[Any, Any] | None = None) -> None:
+        """Run one kernel; inputs that are not C-contiguous are copied first unless the kernel takes strided arrays.
+
+        What a kernel packs is kept in `packed`, by kernel and last argument, where one is given; it is for the caller to empty.
+        """
         call = _call(kernel, arguments[0].dtype, setting("backend") == "reference")
         if call.module is not None and self._threads.get(call.module) != (threads := setting("threads")):
             self._threads[call.module] = threads
@@ -121,6 +140,8 @@ class CPUBackend:
         for i in call.inputs:
             if isinstance(arguments[i], np.ndarray) and not arguments[i].flags.c_contiguous:
                 arguments = (*arguments[:i], np.ascontiguousarray(arguments[i]), *arguments[i + 1:])
+        if call.pack is not None:
+            arguments = _with_packed(call, kernel, arguments, packed)
         call.function(*arguments)
 
     def memory_statistics(self, *, reset_peak: bool = False) -> dict[str, int]:

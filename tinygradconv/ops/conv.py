@@ -26,7 +26,7 @@ from tinygradconv.tensor import Tensor
 def conv2d_forward(be: Any, x: Any, w: Any, *, geo: Conv2dGeometry) -> Any:
     """y (N, OH, OW, O) = ∂T/∂g, from x (N, H, W, C) and w (kh, kw, C/groups, O)."""
     y = be.empty(geo.y_shape, x.dtype)
-    be.run("conv2d_forward", x, w, y, geo)
+    be.run("conv2d_forward", x, w, None, None, None, y, 0, geo)
     return y
 
 

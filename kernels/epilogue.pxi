@@ -1,0 +1,56 @@
+# What is applied to a finished line of results while it still is in the first-level cache.
+from libc.math cimport tanh, tanhf
+
+cdef extern from "vector.h":
+    vector_float relu_float "TGC_RELU"(vector_float v) noexcept nogil
+    vector_double relu_double "TGC_RELU"(vector_double v) noexcept nogil
+
+
+cdef void finish(floating* y, const floating* scale, const floating* bias, const floating* residual, Py_ssize_t columns,
+                 int activation) noexcept nogil:
+    """y = act(y · scale + bias + residual) on one line of `columns` channels, in place; what is NULL is left out.
+
+    `activation` is a number of kernels.ACTIVATIONS. Whole vectors first, then the channels past them one by one.
+    """
+    cdef Py_ssize_t done, i
+    if floating is float:
+        done = finish_vectors(<vector_float*>y, scale, bias, residual, columns, activation)
+    else:
+        done = finish_vectors(<vector_double*>y, scale, bias, residual, columns, activation)
+    for i in range(done, columns):
+        if scale != NULL:
+            y[i] = y[i] * scale[i]
+        if bias != NULL:
+            y[i] = y[i] + bias[i]
+        if residual != NULL:
+            y[i] = y[i] + residual[i]
+        if activation == 1 and y[i] < 0:
+            y[i] = 0
+    if activation == 2:
+        for i in range(columns):
+            if floating is float:
+                y[i] = tanhf(y[i])
+            else:
+                y[i] = tanh(y[i])
+
+
+cdef inline Py_ssize_t finish_vectors(vector* y, const floating* scale, const floating* bias, const floating* residual, Py_ssize_t columns,
+                                      int activation) noexcept nogil:
+    """The whole vectors of a line, each loaded and stored once, without tanh; how many channels that were."""
+    cdef Py_ssize_t lanes = TGC_BYTES // sizeof(floating), count = columns // lanes, j
+    cdef vector value
+    for j in range(count):
+        value = y[j]
+        if scale != NULL:
+            value = value * (<const vector*>scale)[j]
+        if bias != NULL:
+            value = value + (<const vector*>bias)[j]
+        if residual != NULL:
+            value = value + (<const vector*>residual)[j]
+        if activation == 1:
+            if vector is vector_float:
+                value = relu_float(value)
+            else:
+                value = relu_double(value)
+        y[j] = value
+    return count * lanes
