@@ -1,5 +1,5 @@
 # What is applied to a finished line of results while it still is in the first-level cache.
-from libc.math cimport tanh, tanhf
+include "transcendental.pxi"
 
 cdef extern from "vector.h":
     vector_float relu_float "TGC_RELU"(vector_float v) noexcept nogil
@@ -26,17 +26,27 @@ cdef void finish(floating* y, const floating* scale, const floating* bias, const
             y[i] = y[i] + residual[i]
         if activation == 1 and y[i] < 0:
             y[i] = 0
-    if activation == 2:
-        for i in range(columns):
-            if floating is float:
-                y[i] = tanhf(y[i])
-            else:
-                y[i] = tanh(y[i])
+    if activation == 2 and done < columns:
+        tanh_few(y + done, columns - done)
+
+
+cdef void tanh_few(floating* y, Py_ssize_t count) noexcept nogil:
+    """y = tanh y for fewer values than a vector holds: by way of a whole vector, so that all channels are computed alike."""
+    cdef floating whole[TGC_BYTES]
+    cdef Py_ssize_t i
+    for i in range(TGC_BYTES // <Py_ssize_t>sizeof(floating)):
+        whole[i] = y[i] if i < count else 0
+    if floating is float:
+        (<vector_float*>whole)[0] = vector_tanh((<vector_float*>whole)[0])
+    else:
+        (<vector_double*>whole)[0] = vector_tanh((<vector_double*>whole)[0])
+    for i in range(count):
+        y[i] = whole[i]
 
 
 cdef inline Py_ssize_t finish_vectors(vector* y, const floating* scale, const floating* bias, const floating* residual, Py_ssize_t columns,
                                       int activation) noexcept nogil:
-    """The whole vectors of a line, each loaded and stored once, without tanh; how many channels that were."""
+    """The whole vectors of a line, each loaded and stored once; how many channels that were."""
     cdef Py_ssize_t lanes = TGC_BYTES // sizeof(floating), count = columns // lanes, j
     cdef vector value
     for j in range(count):
@@ -52,5 +62,7 @@ cdef inline Py_ssize_t finish_vectors(vector* y, const floating* scale, const fl
                 value = relu_float(value)
             else:
                 value = relu_double(value)
+        elif activation == 2:
+            value = vector_tanh(value)
         y[j] = value
     return count * lanes

@@ -4,8 +4,8 @@
 #
 #     x = n · log 2 + r,  n whole,  |r| ≤ ½ log 2:     e^x = 2ⁿ · (1 + q),     q = e^r − 1 = r + r² · (1/2! + r/3! + r²/4! + …)
 #
-# The whole numbers come from rounding itself: x + 1.5 · 2²³ has no bits left for a fraction in a float (1.5 · 2⁵² in a double), so the sum is
-# a whole number and its lowest bits hold n; with the exponent of 1 added, and shifted into the exponent's place, they are the number 2ⁿ.
+# The whole numbers come from rounding itself: x + 1.5 · 2²³ has no bits left for a fraction in a float (1.5 · 2⁵² in a double), so the sum
+# is a whole number and its lowest bits hold n; with the exponent of 1 added, and shifted to the exponent's place, they are the number 2ⁿ.
 
 cdef extern from "vector.h":
     ctypedef int vector_int
