@@ -20,112 +20,191 @@ cdef Plan plan_of(Py_ssize_t M, Py_ssize_t C, Py_ssize_t most) noexcept nogil:
     return plan
 
 
+cdef inline const floating* further(const floating* array, Py_ssize_t at) noexcept nogil:
+    """The array from element `at` on; one that is absent stays NULL."""
+    if array == NULL:
+        return NULL
+    return array + at
+
+
 # ---- the vector loops: everything else in this file happens once per column
 
+cdef extern from *:
+    """
+    /* Registers of columns that are summed side by side: two cache lines of a row, or as many as 16 registers have sums for. */
+    #define TGC_STRIP (TGC_BYTES >= 64 ? 2 : 4)
+    """
+    enum: TGC_STRIP
+
+cdef extern from "vector.h":
+    vector_float relu_float "TGC_RELU"(vector_float v) noexcept nogil
+    vector_double relu_double "TGC_RELU"(vector_double v) noexcept nogil
+
+
 cdef void moments_of_block(const vector* x, Py_ssize_t rows, Py_ssize_t stride, vector* sums) noexcept nogil:
-    """Two registers of columns of a block: sums[0:2] = Σ (x − first row), sums[2:4] = Σ (x − first row)²."""
-    cdef Py_ssize_t m
-    cdef vector first = x[0], second = x[1], a, b, aa, bb, d
-    memset(&a, 0, TGC_BYTES)
-    b, aa, bb = a, a, a
-    for m in range(rows):
-        d = x[m * stride] - first
-        a = a + d
-        aa = aa + d * d
-        d = x[m * stride + 1] - second
-        b = b + d
-        bb = bb + d * d
-    sums[0], sums[1], sums[2], sums[3] = a, b, aa, bb
-
-
-cdef void products_of_block(const vector* g, const vector* x, const vector* mean, Py_ssize_t rows, Py_ssize_t stride,
-                            vector* sums) noexcept nogil:
-    """Two registers of columns of a block: sums[0:2] = Σ g, sums[2:4] = Σ g · (x − mean)."""
-    cdef Py_ssize_t m
-    cdef vector first = mean[0], second = mean[1], a, b, aa, bb
-    memset(&a, 0, TGC_BYTES)
-    b, aa, bb = a, a, a
-    for m in range(rows):
-        a = a + g[m * stride]
-        aa = aa + g[m * stride] * (x[m * stride] - first)
-        b = b + g[m * stride + 1]
-        bb = bb + g[m * stride + 1] * (x[m * stride + 1] - second)
-    sums[0], sums[1], sums[2], sums[3] = a, b, aa, bb
-
-
-cdef void apply_rows(const vector* x, const vector* factors, vector* y, Py_ssize_t rows, Py_ssize_t width) noexcept nogil:
-    """y = (x − centre) · slope + offset, where factors are `width` registers each of centre, slope and offset."""
+    """One strip of columns of a block: the first half of sums = Σ (x − first row), the second = Σ (x − first row)²."""
+    cdef vector first[TGC_STRIP]
+    cdef vector once[TGC_STRIP]
+    cdef vector twice[TGC_STRIP]
+    cdef vector d
     cdef Py_ssize_t m, j
+    memset(&d, 0, TGC_BYTES)
+    for j in range(TGC_STRIP):
+        first[j], once[j], twice[j] = x[j], d, d
+    for m in range(rows):
+        for j in range(TGC_STRIP):
+            d = x[m * stride + j] - first[j]
+            once[j] = once[j] + d
+            twice[j] = twice[j] + d * d
+    for j in range(TGC_STRIP):
+        sums[j], sums[TGC_STRIP + j] = once[j], twice[j]
+
+
+cdef void products_of_block(const vector* g, const vector* x, const vector* y, const vector* mean, vector* dz, Py_ssize_t rows,
+                            Py_ssize_t stride, int activation, vector* sums) noexcept nogil:
+    """One strip of columns of a block: dz = g · act'(z), kept unless NULL; sums = Σ dz, and Σ dz · (x − mean) unless x is NULL."""
+    cdef vector centre[TGC_STRIP]
+    cdef vector once[TGC_STRIP]
+    cdef vector product[TGC_STRIP]
+    cdef vector d
+    cdef Py_ssize_t m, j
+    memset(&d, 0, TGC_BYTES)
+    for j in range(TGC_STRIP):
+        once[j], product[j], centre[j] = d, d, d
+        if x != NULL:
+            centre[j] = mean[j]
+    for m in range(rows):
+        for j in range(TGC_STRIP):
+            d = sloped(g[m * stride + j], y, m * stride + j, activation)
+            once[j] = once[j] + d
+            if x != NULL:
+                product[j] = product[j] + d * (x[m * stride + j] - centre[j])
+            if dz != NULL:
+                dz[m * stride + j] = d
+    for j in range(TGC_STRIP):
+        sums[j], sums[TGC_STRIP + j] = once[j], product[j]
+
+
+cdef void apply_rows(const vector* x, const vector* factors, const vector* residual, vector* y, Py_ssize_t rows, Py_ssize_t width,
+                     int activation) noexcept nogil:
+    """y = act((x − centre) · slope + offset + residual); factors: `width` registers each of centre, slope, offset; residual may be NULL."""
+    cdef Py_ssize_t m, j, i = 0
+    cdef vector value
     for m in range(rows):
         for j in range(width):
-            y[m * width + j] = (x[m * width + j] - factors[j]) * factors[width + j] + factors[2 * width + j]
+            value = (x[i] - factors[j]) * factors[width + j] + factors[2 * width + j]
+            if residual != NULL:
+                value = value + residual[i]
+            if activation == 1:
+                value = relu_float(value) if vector is vector_float else relu_double(value)
+            y[i] = value
+            i += 1
 
 
-cdef void combine_rows(const vector* g, const vector* x, const vector* factors, vector* dx, Py_ssize_t rows,
-                       Py_ssize_t width) noexcept nogil:
-    """dx = g · gain + (x − centre) · slope + offset, where factors are centre, slope, offset and gain."""
-    cdef Py_ssize_t m, j
+cdef void combine_rows(const vector* g, const vector* x, const vector* y, const vector* factors, vector* dx, Py_ssize_t rows,
+                       Py_ssize_t width, int activation) noexcept nogil:
+    """dx = dz · gain + (x − centre) · slope + offset, dz = g · act'(z), where factors are centre, slope, offset and gain."""
+    cdef Py_ssize_t m, j, i = 0
     for m in range(rows):
         for j in range(width):
-            dx[m * width + j] = (g[m * width + j] * factors[3 * width + j]
-                                 + ((x[m * width + j] - factors[j]) * factors[width + j] + factors[2 * width + j]))
+            dx[i] = (sloped(g[i], y, i, activation) * factors[3 * width + j]
+                     + ((x[i] - factors[j]) * factors[width + j] + factors[2 * width + j]))
+            i += 1
 
 
-# ---- sums along the rows, as totals[0:C] and totals[C:2C]; for g = NULL the moments of x, otherwise the products of g and x
+# ---- sums along the rows: a pair per wide column from each chunk, at last totals[0:C] and totals[C:2C]
 
-cdef void sum_chunk(const floating* g, const floating* x, const floating* centre, Py_ssize_t chunk, const Plan* plan,
-                    double* sums) noexcept nogil:
-    """The sums of one chunk of wide rows, per wide column: Σ d, Σ d² with d = x − centre, or Σ g, Σ g·d."""
-    cdef Py_ssize_t start = plan.wide * chunk // plan.chunks, end = plan.wide * (chunk + 1) // plan.chunks
-    cdef Py_ssize_t strip = 2 * TGC_BYTES // sizeof(floating), stride = plan.width * sizeof(floating) // TGC_BYTES
+cdef void moments_of_chunk(const floating* x, const floating* centre, Py_ssize_t chunk, const Plan* plan, double* sums) noexcept nogil:
+    """Σ (x − centre) and Σ (x − centre)² over one chunk of wide rows."""
+    cdef Py_ssize_t start = plan.wide * chunk // plan.chunks, end = plan.wide * (chunk + 1) // plan.chunks, at
+    cdef Py_ssize_t strip = TGC_STRIP * TGC_BYTES // sizeof(floating), stride = plan.width * sizeof(floating) // TGC_BYTES
     cdef Py_ssize_t m, rows, j, k
-    cdef floating part[64]                              # four registers of at most 64 bytes
+    cdef floating part[64]                              # 2 · TGC_STRIP registers, 256 bytes at most
     cdef double away, weight
-    cdef double* a = sums + 2 * chunk * plan.width
-    cdef double* b = a + plan.width
-    memset(a, 0, 2 * plan.width * sizeof(double))
+    cdef double* once = sums + 2 * chunk * plan.width
+    cdef double* twice = once + plan.width
+    memset(once, 0, 2 * plan.width * sizeof(double))
     for m from start <= m < end by plan.block:
         rows = min(plan.block, end - m)
         weight = rows
         for j from 0 <= j < plan.width by strip:
-            if g == NULL:
-                if floating is float:
-                    moments_of_block(<const vector_float*>(x + m * plan.width + j), rows, stride, <vector_float*>part)
-                else:
-                    moments_of_block(<const vector_double*>(x + m * plan.width + j), rows, stride, <vector_double*>part)
-                for k in range(j, j + strip):       # the block was measured from its first row: move to the centre
-                    away = <double>x[m * plan.width + k] - centre[k]
-                    a[k] += part[k - j] + weight * away
-                    b[k] += part[strip + k - j] + away * (2 * part[k - j] + weight * away)
+            at = m * plan.width + j
+            if floating is float:
+                moments_of_block(<const vector_float*>(x + at), rows, stride, <vector_float*>part)
             else:
-                if floating is float:
-                    products_of_block(<const vector_float*>(g + m * plan.width + j), <const vector_float*>(x + m * plan.width + j),
-                                      <const vector_float*>(centre + j), rows, stride, <vector_float*>part)
-                else:
-                    products_of_block(<const vector_double*>(g + m * plan.width + j), <const vector_double*>(x + m * plan.width + j),
-                                      <const vector_double*>(centre + j), rows, stride, <vector_double*>part)
-                for k in range(j, j + strip):
-                    a[k] += part[k - j]
-                    b[k] += part[strip + k - j]
+                moments_of_block(<const vector_double*>(x + at), rows, stride, <vector_double*>part)
+            for k in range(strip):                      # the block was measured from its first row: move to the centre
+                away = <double>x[at + k] - centre[j + k]
+                once[j + k] += part[k] + weight * away
+                twice[j + k] += part[strip + k] + away * (2 * part[k] + weight * away)
 
 
-cdef void fold_chunks(const floating* g, const floating* x, const floating* centre, const Plan* plan, const double* sums,
-                      double* totals) noexcept nogil:
-    """Add the chunks, in order, and then the rows that no wide row holds, into one pair of totals per channel."""
-    cdef Py_ssize_t chunk, j, c, m, C = plan.C
-    cdef double d
+cdef void products_of_chunk(const floating* g, const floating* x, const floating* y, const floating* centre, floating* dz,
+                            int activation, Py_ssize_t chunk, const Plan* plan, double* sums) noexcept nogil:
+    """dz = g · act'(z), Σ dz and Σ dz · (x − centre) over one chunk of wide rows; x, y and dz may be NULL, as in products_of_block."""
+    cdef Py_ssize_t start = plan.wide * chunk // plan.chunks, end = plan.wide * (chunk + 1) // plan.chunks, at
+    cdef Py_ssize_t strip = TGC_STRIP * TGC_BYTES // sizeof(floating), stride = plan.width * sizeof(floating) // TGC_BYTES
+    cdef Py_ssize_t m, rows, j, k
+    cdef floating part[64]
+    cdef double* once = sums + 2 * chunk * plan.width
+    cdef double* product = once + plan.width
+    memset(once, 0, 2 * plan.width * sizeof(double))
+    for m from start <= m < end by plan.block:
+        rows = min(plan.block, end - m)
+        for j from 0 <= j < plan.width by strip:
+            at = m * plan.width + j
+            if floating is float:
+                products_of_block(<const vector_float*>(g + at), <const vector_float*>further(x, at),
+                                  <const vector_float*>further(y, at), <const vector_float*>further(centre, j),
+                                  <vector_float*>further(dz, at), rows, stride, activation, <vector_float*>part)
+            else:
+                products_of_block(<const vector_double*>(g + at), <const vector_double*>further(x, at),
+                                  <const vector_double*>further(y, at), <const vector_double*>further(centre, j),
+                                  <vector_double*>further(dz, at), rows, stride, activation, <vector_double*>part)
+            for k in range(strip):
+                once[j + k] += part[k]
+                product[j + k] += part[strip + k]
+
+
+cdef void fold_chunks(double* sums, const Plan* plan, double* totals) noexcept nogil:
+    """Add the chunks, in order, and then the columns of one channel, into one pair of totals per channel."""
+    cdef Py_ssize_t chunk, j, c = 0, C = plan.C
+    cdef const double* others
+    for chunk in range(1, plan.chunks):
+        others = sums + 2 * chunk * plan.width
+        for j in range(2 * plan.width):
+            sums[j] += others[j]
     memset(totals, 0, 2 * C * sizeof(double))
-    for chunk in range(plan.chunks):
-        c = 0
-        for j in range(plan.width):
-            totals[c] += sums[2 * chunk * plan.width + j]
-            totals[C + c] += sums[(2 * chunk + 1) * plan.width + j]
-            c = c + 1 if c + 1 < C else 0
-    for m in range(plan.M - plan.rest, plan.M):
-        for c in range(C):
-            d = <double>x[m * C + c] - centre[c]
-            totals[c] += d if g == NULL else g[m * C + c]
-            totals[C + c] += d * (d if g == NULL else g[m * C + c])
+    for j in range(plan.width):
+        totals[c] += sums[j]
+        totals[C + c] += sums[plan.width + j]
+        c = c + 1 if c + 1 < C else 0
+
+
+cdef void add_moments_of_rest(const floating* x, const floating* centre, const Plan* plan, double* totals) noexcept nogil:
+    """moments_of_chunk for the rows that no wide row holds, added to the totals."""
+    cdef Py_ssize_t i, c
+    cdef double d
+    for i in range((plan.M - plan.rest) * plan.C, plan.M * plan.C):
+        c = i % plan.C
+        d = <double>x[i] - centre[c]
+        totals[c] += d
+        totals[plan.C + c] += d * d
+
+
+cdef void add_products_of_rest(const floating* g, const floating* x, const floating* y, const floating* centre, floating* dz,
+                               int activation, const Plan* plan, double* totals) noexcept nogil:
+    """products_of_chunk for the rows that no wide row holds, added to the totals."""
+    cdef Py_ssize_t i, c
+    cdef floating d
+    for i in range((plan.M - plan.rest) * plan.C, plan.M * plan.C):
+        c = i % plan.C
+        d = sloped_number(g[i], y, i, activation)
+        totals[c] += d
+        if x != NULL:
+            totals[plan.C + c] += d * (<double>x[i] - centre[c])
+        if dz != NULL:
+            dz[i] = d
 
 
 cdef void tile(floating* factors, Py_ssize_t kinds, const Plan* plan) noexcept nogil:
@@ -136,37 +215,45 @@ cdef void tile(floating* factors, Py_ssize_t kinds, const Plan* plan) noexcept n
             factors[kind * plan.width + j] = factors[kind * plan.width + j - plan.C]
 
 
-cdef void apply_chunk(const floating* x, const floating* factors, floating* y, Py_ssize_t chunk, const Plan* plan) noexcept nogil:
+cdef void apply_chunk(const floating* x, const floating* factors, const floating* residual, floating* y, int activation,
+                      Py_ssize_t chunk, const Plan* plan) noexcept nogil:
     """apply_rows for one chunk; the last chunk takes the rows left over too."""
     cdef Py_ssize_t start = plan.wide * chunk // plan.chunks, rows = plan.wide * (chunk + 1) // plan.chunks - start, w = plan.width
-    cdef Py_ssize_t m, c, at = start * w
+    cdef Py_ssize_t i, c, at = start * w
+    cdef const floating* beside = further(residual, at)
     if floating is float:
-        apply_rows(<const vector_float*>(x + at), <const vector_float*>factors, <vector_float*>(y + at), rows, w * 4 // TGC_BYTES)
+        apply_rows(<const vector_float*>(x + at), <const vector_float*>factors, <const vector_float*>beside, <vector_float*>(y + at),
+                   rows, w * 4 // TGC_BYTES, activation)
     else:
-        apply_rows(<const vector_double*>(x + at), <const vector_double*>factors, <vector_double*>(y + at), rows, w * 8 // TGC_BYTES)
+        apply_rows(<const vector_double*>(x + at), <const vector_double*>factors, <const vector_double*>beside, <vector_double*>(y + at),
+                   rows, w * 8 // TGC_BYTES, activation)
     if chunk == plan.chunks - 1:
-        for m in range(plan.M - plan.rest, plan.M):
-            for c in range(plan.C):
-                at = m * plan.C + c
-                y[at] = (x[at] - factors[c]) * factors[w + c] + factors[2 * w + c]
+        for i in range((plan.M - plan.rest) * plan.C, plan.M * plan.C):
+            c = i % plan.C
+            y[i] = (x[i] - factors[c]) * factors[w + c] + factors[2 * w + c]
+            if residual != NULL:
+                y[i] = y[i] + residual[i]
+            if activation == 1 and y[i] < 0:
+                y[i] = 0
 
 
-cdef void combine_chunk(const floating* g, const floating* x, const floating* factors, floating* dx, Py_ssize_t chunk,
-                        const Plan* plan) noexcept nogil:
+cdef void combine_chunk(const floating* g, const floating* x, const floating* y, const floating* factors, floating* dx, int activation,
+                        Py_ssize_t chunk, const Plan* plan) noexcept nogil:
     """combine_rows for one chunk; the last chunk takes the rows left over too."""
     cdef Py_ssize_t start = plan.wide * chunk // plan.chunks, rows = plan.wide * (chunk + 1) // plan.chunks - start, w = plan.width
-    cdef Py_ssize_t m, c, at = start * w
+    cdef Py_ssize_t i, c, at = start * w
+    cdef const floating* result = further(y, at)
     if floating is float:
-        combine_rows(<const vector_float*>(g + at), <const vector_float*>(x + at), <const vector_float*>factors,
-                     <vector_float*>(dx + at), rows, w * 4 // TGC_BYTES)
+        combine_rows(<const vector_float*>(g + at), <const vector_float*>(x + at), <const vector_float*>result,
+                     <const vector_float*>factors, <vector_float*>(dx + at), rows, w * 4 // TGC_BYTES, activation)
     else:
-        combine_rows(<const vector_double*>(g + at), <const vector_double*>(x + at), <const vector_double*>factors,
-                     <vector_double*>(dx + at), rows, w * 8 // TGC_BYTES)
+        combine_rows(<const vector_double*>(g + at), <const vector_double*>(x + at), <const vector_double*>result,
+                     <const vector_double*>factors, <vector_double*>(dx + at), rows, w * 8 // TGC_BYTES, activation)
     if chunk == plan.chunks - 1:
-        for m in range(plan.M - plan.rest, plan.M):
-            for c in range(plan.C):
-                at = m * plan.C + c
-                dx[at] = g[at] * factors[3 * w + c] + ((x[at] - factors[c]) * factors[w + c] + factors[2 * w + c])
+        for i in range((plan.M - plan.rest) * plan.C, plan.M * plan.C):
+            c = i % plan.C
+            dx[i] = (sloped_number(g[i], y, i, activation) * factors[3 * w + c]
+                     + ((x[i] - factors[c]) * factors[w + c] + factors[2 * w + c]))
 
 
 cdef inline double not_below_zero(double value) noexcept nogil:

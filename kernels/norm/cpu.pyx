@@ -14,13 +14,14 @@ from libc.math cimport sqrt
 
 include "common.pxi"
 
+include "slope.pxi"
 include "norm/columns.pxi"
 
 
 # ---- batch normalisation: one statistic per channel, chunks of rows in parallel
 
-def batch_norm_forward(const floating[:, ::1] x, const floating[::1] scale, const floating[::1] shift, floating[:, ::1] y,
-                       floating[::1] mean, floating[::1] variance, double epsilon):
+def batch_norm_forward(const floating[:, ::1] x, const floating[::1] scale, const floating[::1] shift, const floating[:, ::1] residual,
+                       floating[:, ::1] y, floating[::1] mean, floating[::1] variance, double epsilon, int activation):
     """reference.batch_norm_forward. One task per chunk of rows, twice: sums, then values."""
     if x.shape[0] == 0 or x.shape[1] == 0:
         return
@@ -31,13 +32,17 @@ def batch_norm_forward(const floating[:, ::1] x, const floating[::1] scale, cons
     cdef double* sums = <double*>scratch(plan.chunks * 2 * w + 2 * plan.C, 3 * w, sizeof(floating))
     cdef double* totals = sums + plan.chunks * 2 * w
     cdef floating* factors = <floating*>(totals + 2 * plan.C)
+    cdef const floating* beside = NULL
+    if residual is not None:
+        beside = &residual[0, 0]
     with nogil:
         for c in range(plan.C):
             factors[c] = x[0, c]
         tile(factors, 1, &plan)
         for chunk in prange(plan.chunks, schedule="static", num_threads=threads):
-            sum_chunk(<const floating*>NULL, &x[0, 0], factors, chunk, &plan, sums)
-        fold_chunks(<const floating*>NULL, &x[0, 0], factors, &plan, sums, totals)
+            moments_of_chunk(&x[0, 0], factors, chunk, &plan, sums)
+        fold_chunks(sums, &plan, totals)
+        add_moments_of_rest(&x[0, 0], factors, &plan, totals)
         for c in range(plan.C):
             mu = totals[c] / plan.M
             spread = not_below_zero(totals[plan.C + c] / plan.M - mu * mu)
@@ -50,13 +55,15 @@ def batch_norm_forward(const floating[:, ::1] x, const floating[::1] scale, cons
             factors[2 * w + c] = <floating>(shift[c] - (mu - mean[c]) * slope)       # what rounding the mean took away
         tile(factors, 3, &plan)
         for chunk in prange(plan.chunks, schedule="static", num_threads=threads):
-            apply_chunk(&x[0, 0], factors, &y[0, 0], chunk, &plan)
+            apply_chunk(&x[0, 0], factors, beside, &y[0, 0], activation, chunk, &plan)
     free(sums)
 
 
-def batch_norm_backward(const floating[:, ::1] g, const floating[:, ::1] x, const floating[::1] scale, const floating[::1] mean,
-                        const floating[::1] variance, floating[:, ::1] dx, floating[::1] dscale, floating[::1] dshift, double epsilon):
-    """reference.batch_norm_backward. One task per chunk of rows, twice: sums, then values."""
+def batch_norm_backward(const floating[:, ::1] g, const floating[:, ::1] x, const floating[:, ::1] y, const floating[::1] scale,
+                        const floating[::1] mean, const floating[::1] variance, floating[:, ::1] dx, floating[::1] dscale,
+                        floating[::1] dshift, floating[:, ::1] dresidual, double epsilon, int activation):
+    """reference.batch_norm_backward. One task per chunk of rows, twice: sums, then values. A dresidual that the first pass has
+    filled, the cotangent before the activation, saves the second pass one of its reads."""
     if x.shape[0] == 0 or x.shape[1] == 0:
         return
     cdef Plan plan = plan_of(x.shape[0], x.shape[1], 64)
@@ -66,13 +73,21 @@ def batch_norm_backward(const floating[:, ::1] g, const floating[:, ::1] x, cons
     cdef double* sums = <double*>scratch(plan.chunks * 2 * w + 2 * plan.C, 4 * w, sizeof(floating))
     cdef double* totals = sums + plan.chunks * 2 * w
     cdef floating* factors = <floating*>(totals + 2 * plan.C)
+    cdef const floating* cotangent = &g[0, 0]
+    cdef const floating* result = NULL
+    cdef floating* kept = NULL
+    if activation != 0:
+        result = &y[0, 0]
+    if dresidual is not None:
+        kept = &dresidual[0, 0]
     with nogil:
         for c in range(plan.C):
             factors[c] = mean[c]
         tile(factors, 1, &plan)
         for chunk in prange(plan.chunks, schedule="static", num_threads=threads):
-            sum_chunk(&g[0, 0], &x[0, 0], factors, chunk, &plan, sums)
-        fold_chunks(&g[0, 0], &x[0, 0], factors, &plan, sums, totals)
+            products_of_chunk(cotangent, &x[0, 0], result, factors, kept, activation, chunk, &plan, sums)
+        fold_chunks(sums, &plan, totals)
+        add_products_of_rest(cotangent, &x[0, 0], result, factors, kept, activation, &plan, totals)
         for c in range(plan.C):
             inverse = 1 / sqrt(<double>variance[c] + epsilon)
             gain = scale[c] * inverse
@@ -80,9 +95,31 @@ def batch_norm_backward(const floating[:, ::1] g, const floating[:, ::1] x, cons
             dscale[c] = <floating>(totals[plan.C + c] * inverse)
             set_gradient_factors(factors + c, w, gain, inverse, totals[c] / plan.M, totals[plan.C + c] / plan.M)
         tile(factors, 4, &plan)
+        if kept != NULL:
+            cotangent, activation = kept, 0
         for chunk in prange(plan.chunks, schedule="static", num_threads=threads):
-            combine_chunk(&g[0, 0], &x[0, 0], factors, &dx[0, 0], chunk, &plan)
+            combine_chunk(cotangent, &x[0, 0], result, factors, &dx[0, 0], activation, chunk, &plan)
     free(sums)
+
+
+def affine(const floating[:, ::1] x, const floating[::1] scale, const floating[::1] shift, const floating[:, ::1] residual,
+           floating[:, ::1] y, int activation):
+    """reference.affine. One task per chunk of rows."""
+    if x.shape[0] == 0 or x.shape[1] == 0:
+        return
+    cdef Plan plan = plan_of(x.shape[0], x.shape[1], 64)
+    cdef Py_ssize_t chunk, c, w = plan.width
+    cdef floating* factors = <floating*>scratch(0, 3 * w, sizeof(floating))
+    cdef const floating* beside = NULL
+    if residual is not None:
+        beside = &residual[0, 0]
+    with nogil:
+        for c in range(plan.C):
+            factors[c], factors[w + c], factors[2 * w + c] = 0, scale[c], shift[c]
+        tile(factors, 3, &plan)
+        for chunk in prange(plan.chunks, schedule="static", num_threads=threads_for(plan.M * plan.C)):
+            apply_chunk(&x[0, 0], factors, beside, &y[0, 0], activation, chunk, &plan)
+    free(factors)
 
 
 # ---- group normalisation: one statistic per (image, group), images in parallel
@@ -118,8 +155,9 @@ cdef void normalise_part(const floating* x, floating* y, floating* mean, floatin
         for c in range(plan.C):
             factors[c] = x[n * size + c - c % channels]             # one centre for all the channels of a group
         tile(factors, 1, plan)
-        sum_chunk(<const floating*>NULL, x + n * size, factors, 0, plan, sums)
-        fold_chunks(<const floating*>NULL, x + n * size, factors, plan, sums, totals)
+        moments_of_chunk(x + n * size, factors, 0, plan, sums)
+        fold_chunks(sums, plan, totals)
+        add_moments_of_rest(x + n * size, factors, plan, totals)
         for group in range(G):
             mu, spread = 0, 0
             for c in range(group * channels, (group + 1) * channels):
@@ -135,7 +173,7 @@ cdef void normalise_part(const floating* x, floating* y, floating* mean, floatin
                 factors[w + c] = <floating>slope
                 factors[2 * w + c] = <floating>((mean[n * G + group] - mu) * slope)
         tile(factors, 3, plan)
-        apply_chunk(x + n * size, factors, y + n * size, 0, plan)
+        apply_chunk(x + n * size, factors, <const floating*>NULL, y + n * size, 0, 0, plan)
 
 
 def group_norm_backward(const floating[:, :, :, ::1] g, const floating[:, :, :, ::1] x, const floating[:, ::1] mean,
@@ -166,8 +204,9 @@ cdef void gradient_part(const floating* g, const floating* x, const floating* me
         for c in range(plan.C):
             factors[c] = mean[n * G + c // channels]
         tile(factors, 1, plan)
-        sum_chunk(g + n * size, x + n * size, factors, 0, plan, sums)
-        fold_chunks(g + n * size, x + n * size, factors, plan, sums, totals)
+        products_of_chunk(g + n * size, x + n * size, <const floating*>NULL, factors, <floating*>NULL, 0, 0, plan, sums)
+        fold_chunks(sums, plan, totals)
+        add_products_of_rest(g + n * size, x + n * size, <const floating*>NULL, factors, <floating*>NULL, 0, plan, totals)
         for group in range(G):
             mean_g, mean_product = 0, 0
             for c in range(group * channels, (group + 1) * channels):
@@ -177,4 +216,4 @@ cdef void gradient_part(const floating* g, const floating* x, const floating* me
             for c in range(group * channels, (group + 1) * channels):
                 set_gradient_factors(factors + c, w, inverse, inverse, mean_g, mean_product)
         tile(factors, 4, plan)
-        combine_chunk(g + n * size, x + n * size, factors, dx + n * size, 0, plan)
+        combine_chunk(g + n * size, x + n * size, <const floating*>NULL, factors, dx + n * size, 0, 0, plan)

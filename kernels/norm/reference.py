@@ -4,33 +4,56 @@ from __future__ import annotations
 import numpy as np
 
 
-def batch_norm_forward(x, scale, shift, y, mean, variance, epsilon):
-    """y = scale · (x − mean) / √(variance + epsilon) + shift, with each channel's mean and biased variance over the M rows.
+def batch_norm_forward(x, scale, shift, residual, y, mean, variance, epsilon, activation):
+    """y = act(scale · (x − mean) / √(variance + epsilon) + shift + residual), with each channel's mean and biased variance over the M rows.
 
-    x, y            (M, C), M ≥ 1; y filled
+    x, residual, y  (M, C), M ≥ 1; y filled; no residual is None
     scale, shift    (C,)
     mean, variance  (C,), filled
+    activation      0 or 1 of kernels.ACTIVATIONS
     """
     wide = x.astype(np.float64)
     mu = wide.mean(0)
     mean[...] = mu
     variance[...] = ((wide - mu) ** 2).mean(0)
-    y[...] = (wide - mu) * (scale / np.sqrt(variance.astype(np.float64) + epsilon)) + shift
+    y[...] = _activated((wide - mu) * (scale / np.sqrt(variance.astype(np.float64) + epsilon)) + shift, residual, activation)
 
 
-def batch_norm_backward(g, x, scale, mean, variance, dx, dscale, dshift, epsilon):
-    """dx = scale · inv · (g − Σg / M − x̂ · Σ(g·x̂) / M),  dscale = Σ g·x̂,  dshift = Σ g,  with x̂ = (x − mean) · inv.
+def batch_norm_backward(g, x, y, scale, mean, variance, dx, dscale, dshift, dresidual, epsilon, activation):
+    """dz = g · act'(z),  dx = scale · inv · (dz − Σdz / M − x̂ · Σ(dz·x̂) / M),  dscale = Σ dz·x̂,  dshift = Σ dz,  dresidual = dz.
 
-    inv is 1 / √(variance + epsilon); the sums run over the M rows (Ioffe and Szegedy 2015, section 3).
+    x̂ = (x − mean) · inv, inv = 1 / √(variance + epsilon); the sums run over the M rows (Ioffe and Szegedy 2015, section 3).
+    relu'(z) is 1 where y > 0.
 
-    g, x, dx                               (M, C), M ≥ 1; dx filled
+    g, x, y, dx, dresidual                 (M, C), M ≥ 1; dx filled; y None without activation; dresidual None or filled
     scale, mean, variance, dscale, dshift  (C,); dscale and dshift filled
+    activation                             0 or 1 of kernels.ACTIVATIONS
     """
     inverse = 1 / np.sqrt(variance.astype(np.float64) + epsilon)
     normal = (x - mean.astype(np.float64)) * inverse
-    dshift[...] = total = g.sum(0, dtype=np.float64)
-    dscale[...] = product = (g * normal).sum(0)
-    dx[...] = scale * inverse * (g - total / len(x) - normal * product / len(x))
+    dz = np.where(y > 0, g, 0) if activation else g
+    dshift[...] = total = dz.sum(0, dtype=np.float64)
+    dscale[...] = product = (dz * normal).sum(0)
+    dx[...] = scale * inverse * (dz - total / len(x) - normal * product / len(x))
+    if dresidual is not None:
+        dresidual[...] = dz
+
+
+def affine(x, scale, shift, residual, y, activation):
+    """y = act(x · scale + shift + residual): batch normalisation by statistics that are given.
+
+    x, residual, y  (M, C); y filled; no residual is None
+    scale, shift    (C,)
+    activation      0 or 1 of kernels.ACTIVATIONS
+    """
+    y[...] = _activated(x * scale + shift, residual, activation)
+
+
+def _activated(z, residual, activation):
+    """act(z + residual)."""
+    if residual is not None:
+        z = z + residual
+    return np.maximum(z, 0) if activation else z
 
 
 def group_norm_forward(x, y, mean, variance, epsilon):

@@ -5,7 +5,7 @@ import importlib
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from tinygradconv._compiled import isa
 from tinygradconv.kernels.norm import reference
@@ -32,13 +32,15 @@ def poisoned(*shapes, dtype):
     return [np.full(shape, np.nan, dtype) for shape in shapes]
 
 
-def batch_norm(variant, x, g, scale, shift, epsilon=1e-5):
-    """[y, mean, variance, dx, dscale, dshift] of one forward and one backward."""
+def batch_norm(variant, x, g, scale, shift, epsilon=1e-5, residual=None, activation=0):
+    """[y, mean, variance, dx, dscale, dshift] of one forward and one backward, and dresidual where there is a residual."""
     c = scale.shape
-    y, mean, variance, dx, dscale, dshift = poisoned(x.shape, c, c, x.shape, c, c, dtype=x.dtype)
-    kernel(variant, "batch_norm_forward", x.dtype)(x, scale, shift, y, mean, variance, epsilon)
-    kernel(variant, "batch_norm_backward", x.dtype)(g, x, scale, mean, variance, dx, dscale, dshift, epsilon)
-    return [y, mean, variance, dx, dscale, dshift]
+    y, mean, variance, dx, dscale, dshift, dresidual = poisoned(x.shape, c, c, x.shape, c, c, x.shape, dtype=x.dtype)
+    dresidual = None if residual is None else dresidual
+    kernel(variant, "batch_norm_forward", x.dtype)(x, scale, shift, residual, y, mean, variance, epsilon, activation)
+    kernel(variant, "batch_norm_backward", x.dtype)(g, x, y if activation else None, scale, mean, variance, dx, dscale, dshift, dresidual,
+                                                    epsilon, activation)
+    return [y, mean, variance, dx, dscale, dshift] + ([] if residual is None else [dresidual])
 
 
 def group_norm(variant, x, g, epsilon=1e-5):
@@ -100,11 +102,52 @@ def test_group_norm_and_its_gradient_are_torchs(variant, shape):
 
 
 @pytest.mark.parametrize("variant", MODULES)
-@given(M=st.integers(1, 400), C=CHANNELS, dtype=DTYPES)
-def test_compiled_batch_norm_is_the_references(variant, M, C, dtype):
+@given(M=st.integers(1, 400), C=CHANNELS, dtype=DTYPES, residual=st.booleans(), activation=st.sampled_from([0, 1]))
+def test_compiled_batch_norm_is_the_references(variant, M, C, dtype, residual, activation):
     x, g, scale, shift = normal((M, C), dtype), normal((M, C), dtype, 1), normal(C, dtype, 2), normal(C, dtype, 3)
-    got = batch_norm(variant, x, g, scale, shift, epsilon=1e-2)
-    assert_all_close(got, batch_norm("reference", x, g, scale, shift, epsilon=1e-2), 2e-4 if dtype == np.float32 else 1e-10)
+    options = dict(epsilon=1e-2, residual=normal((M, C), dtype, 4) if residual else None, activation=activation)
+    got, wanted = batch_norm(variant, x, g, scale, shift, **options), batch_norm("reference", x, g, scale, shift, **options)
+    if activation:                  # a value within rounding of 0 may fall on either side: its whole cotangent comes or goes
+        assume(np.array_equal(got[0] > 0, wanted[0] > 0))
+    assert_all_close(got, wanted, 2e-4 if dtype == np.float32 else 1e-10)
+
+
+@pytest.mark.parametrize("variant", EVERY)
+@pytest.mark.parametrize("shape", [(5, 3), (300, 17), (777, 64)])
+def test_relu_and_residual_are_torchs(variant, shape):
+    torch = pytest.importorskip("torch")
+    x, g, residual = (normal(shape, np.float64, seed) for seed in range(3))
+    scale, shift = normal(shape[1], np.float64, 3), normal(shape[1], np.float64, 4)
+    leaves = [torch.tensor(a, requires_grad=True) for a in (x, scale, shift, residual)]
+    theirs = torch.relu(torch.nn.functional.batch_norm(leaves[0], None, None, *leaves[1:3], training=True) + leaves[3])
+    theirs.backward(torch.tensor(g))
+    got = batch_norm(variant, x, g, scale, shift, residual=residual, activation=1)
+    assert_all_close([got[0], *got[3:]], [theirs.detach().numpy(), *(leaf.grad.numpy() for leaf in leaves)], 1e-9)
+
+
+@pytest.mark.parametrize("variant", EVERY)
+@pytest.mark.parametrize("activation", [0, 1])
+@pytest.mark.parametrize("C", [3, 16, 17])
+def test_affine_by_its_formula(variant, C, activation):
+    x, residual, scale, shift = (normal(shape, np.float64, seed) for seed, shape in enumerate([(101, C), (101, C), C, C]))
+    for beside in None, residual:
+        (y,) = poisoned(x.shape, dtype=x.dtype)
+        kernel(variant, "affine", x.dtype)(x, scale, shift, beside, y, activation)
+        wanted = x * scale + shift + (0 if beside is None else beside)
+        np.testing.assert_allclose(y, np.maximum(wanted, 0) if activation else wanted, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("variant", EVERY)
+def test_a_not_a_number_passes_relu_and_its_cotangent_does_not(variant):
+    x, one, zero = normal((33, 16), np.float32), np.ones(16, np.float32), np.zeros(16, np.float32)
+    residual = np.zeros_like(x)
+    residual[[5, 32], 3] = np.nan
+    g = np.where(np.isnan(residual), np.inf, 1).astype(np.float32)
+    got = batch_norm(variant, x, g, one, zero, residual=residual, activation=1)
+    y, dresidual = got[0], got[-1]
+    assert np.isnan(y).sum() == 2 and np.isnan(y[[5, 32], 3]).all()
+    np.testing.assert_array_equal(dresidual, np.where(y > 0, 1, 0))
+    assert np.isfinite(got[3]).all()
 
 
 @pytest.mark.parametrize("variant", MODULES)
@@ -158,7 +201,7 @@ def test_thread_count_changes_no_bit(variant, C):
     try:
         for threads in 1, 2, 3:
             MODULES[variant].set_threads(threads)
-            filled = batch_norm(variant, x, g, scale, shift) + group_norm(variant, sample, sample_g)
+            filled = batch_norm(variant, x, g, scale, shift, residual=g, activation=1) + group_norm(variant, sample, sample_g)
             results.append([a.tobytes() for a in filled])
     finally:
         MODULES[variant].set_threads(1)

@@ -15,6 +15,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from tinygradconv.kernels import ACTIVATIONS
+
 from .abstract import ABSTRACT, AbstractArray
 from .cpu import CPU
 
@@ -66,4 +68,4 @@ def memory_statistics(device: str = "cpu", *, reset_peak: bool = False) -> dict[
     return backend_named(device).memory_statistics(reset_peak=reset_peak)
 
 
-__all__ = ["ABSTRACT", "CPU", "AbstractArray", "Backend", "backend_named", "backend_of", "memory_statistics"]
+__all__ = ["ABSTRACT", "ACTIVATIONS", "CPU", "AbstractArray", "Backend", "backend_named", "backend_of", "memory_statistics"]

@@ -30,7 +30,7 @@ def _batch_norm(be: Any, x: Any, scale: Any, shift: Any, *, epsilon: float) -> A
     """(y, mean, variance) of x (…, C), seen as (M, C)."""
     C = x.shape[-1]
     y, mean, variance = be.empty(x.shape, x.dtype), be.empty((C,), x.dtype), be.empty((C,), x.dtype)
-    be.run("batch_norm_forward", x.reshape((-1, C)), scale, shift, y.reshape((-1, C)), mean, variance, epsilon)
+    be.run("batch_norm_forward", x.reshape((-1, C)), scale, shift, None, y.reshape((-1, C)), mean, variance, epsilon, 0)
     return y, mean, variance
 
 
@@ -39,7 +39,8 @@ def _batch_norm_backward(be: Any, g: Any, x: Any, scale: Any, mean: Any, varianc
     C = x.shape[-1]
     dx, dscale, dshift = be.empty(x.shape, x.dtype), be.empty((C,), x.dtype), be.empty((C,), x.dtype)
     rows = (-1, C)
-    be.run("batch_norm_backward", g.reshape(rows), x.reshape(rows), scale, mean, variance, dx.reshape(rows), dscale, dshift, epsilon)
+    be.run("batch_norm_backward", g.reshape(rows), x.reshape(rows), None, scale, mean, variance, dx.reshape(rows), dscale, dshift,
+           None, epsilon, 0)
     return dx, dscale, dshift
 
 
