@@ -56,6 +56,81 @@ def test_batch_norm_is_pytorchs(backend, shape, dtype):
     close(variance, arrays[0].astype(np.float64).var(axes).astype(dtype))
 
 
+def block(x, scale, shift, residual, activation=None):
+    """What the fused op replaces, of ops that have rules of their own."""
+    z = composed(x, scale, shift) + residual
+    return tgc.relu(z) if activation else z
+
+
+def away_from_the_kink(arrays, seed=4):
+    """x, scale, shift and a residual such that no sum lies near 0, where relu has no derivative."""
+    z = composed(*[tgc.Tensor(a) for a in arrays]).numpy()
+    wanted = np.random.default_rng(seed).uniform(0.1, 2, z.shape) * np.random.default_rng(seed + 1).choice([-1, 1], z.shape)
+    return [*arrays, (wanted - z).astype(arrays[0].dtype)]
+
+
+@given(shape=SHAPES, activation=st.sampled_from([None, "relu"]))
+def test_residual_and_relu_are_their_composition_to_second_order(backend, shape, activation):
+    arrays, g, weights = example(shape)
+    arrays, weights = away_from_the_kink(arrays), [*weights, g]
+
+    def fused_block(x, scale, shift, residual):
+        return batch_norm(x, scale, shift, residual=residual, activation=activation)[0]
+    fused = ours(fused_block, arrays, g, weights)
+    for got, expected in zip(fused, ours(lambda *t: block(*t, activation), arrays, g, weights), strict=True):
+        close(got, expected, factor=1e3)
+    for got, expected in zip(ours(fused_block, arrays, g), fused):
+        close(got, expected, factor=1e2)
+
+
+@pytest.mark.parametrize("activation", [None, "relu"])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_residual_and_relu_are_pytorchs(backend, dtype, activation):
+    F = pytest.importorskip("torch").nn.functional
+    arrays, g, weights = example((3, 4, 2, 5), dtype)
+    arrays, weights = away_from_the_kink(arrays), None if dtype == np.float32 else [*weights, g]
+
+    def run(x, scale, shift, residual):
+        z = channels_last(F.batch_norm(channels_first(x), None, None, scale, shift, training=True)) + residual
+        return F.relu(z) if activation else z
+    mine = ours(lambda *t: batch_norm(*t[:3], residual=t[3], activation=activation)[0], arrays, g, weights)
+    for got, expected in zip(mine, theirs(run, arrays, g, weights), strict=True):
+        close(got, expected, factor=50)
+
+
+@pytest.mark.parametrize("activation", [None, "relu"])
+def test_finite_differences_agree_with_residual_and_relu(backend, activation):
+    arrays = away_from_the_kink(example((3, 2, 2))[0])
+    gradcheck(lambda *t: batch_norm(*t[:3], residual=t[3], activation=activation)[0], arrays)
+    gradcheck(lambda *t: batch_norm_inference(*t[:3], t[2], t[1], residual=t[3], activation=activation), arrays)
+
+
+def test_the_residuals_cotangent_is_no_copy_without_an_activation(rng):
+    x, residual = (tgc.Tensor(rng.standard_normal((4, 3)), requires_grad=True) for _ in range(2))
+    y = batch_norm(x, np.ones(3), np.zeros(3), residual=residual)[0]
+    seed = tgc.Tensor(rng.standard_normal((4, 3)))
+    assert np.shares_memory(tgc.grad(y, residual, seed).numpy(), seed.numpy())
+
+
+@pytest.mark.parametrize("activation", [None, "relu"])
+def test_what_is_kept_is_x_the_statistics_and_y_only_for_relu(rng, activation):
+    x = tgc.Tensor(rng.standard_normal((4, 3)), requires_grad=True)
+    kept = batch_norm(x, np.ones(3), np.zeros(3), residual=x, activation=activation)[0].node.kept
+    assert {*kept} == {"x", "scale", "mean", "variance"} | ({"y"} if activation else set())
+
+
+@pytest.mark.parametrize("activation", [None, "relu"])
+def test_inference_in_one_pass_is_inference_of_small_ops(backend, rng, activation):
+    x, residual = (rng.standard_normal((5, 3, 7)).astype(np.float32) for _ in range(2))
+    scale, shift, mean, variance = (rng.uniform(0.5, 2, 7).astype(np.float32) for _ in range(4))
+    fused = batch_norm_inference(x, scale, shift, mean, variance, residual=residual, activation=activation)
+    live = batch_norm_inference(tgc.Tensor(x, requires_grad=True), scale, shift, mean, variance, residual=residual, activation=activation)
+    wanted = scale * (x - mean) / np.sqrt(variance + np.float32(1e-5)) + shift + residual
+    close(fused, np.maximum(wanted, 0) if activation else wanted)
+    close(live, fused)
+    assert batch_norm_inference(np.zeros((0, 3, 7)), scale, shift, mean, variance).shape == (0, 3, 7)
+
+
 def test_double_backward_is_pytorchs(backend):
     F = pytest.importorskip("torch").nn.functional
     arrays, g, weights = example((3, 2, 2, 3))

@@ -46,7 +46,7 @@ def activation_slope(g: Tensor, y: Tensor | None, *, activation: str | None) -> 
     """g · act'(z) from y = act(z), of ops that can be differentiated again; g itself without an activation."""
     if activation is None:
         return g
-    return gate(g, y) if activation == "relu" else g * (1 - y * y)
+    return gate(g, y.detach()) if activation == "relu" else g * (1 - y * y)
 
 
 def checked_activation(name: str, activation: Any, *, among: tuple[str, ...] = ("relu", "tanh")) -> str | None:

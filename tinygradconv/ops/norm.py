@@ -1,6 +1,6 @@
 """Normalisation: values minus a mean, divided by a standard deviation. They differ in what the mean is over.
 
-    batch_norm   each channel, over the batch and all places       (Ioffe and Szegedy 2015)
+    batch_norm   each channel, over the batch and all places: batch_norm.py   (Ioffe and Szegedy 2015)
     layer_norm   each example, over its channels                   (Ba, Kiros and Hinton 2016)
     group_norm   each example and group of channels, over all places   (Wu and He 2018)
     local_response_norm   each value by the neighbouring channels' squares, no mean   (Krizhevsky et al. 2012)
@@ -15,6 +15,7 @@ from typing import Any
 
 from tinygradconv.autodiff import primitive, recording
 from tinygradconv.geometry import integer, real
+from tinygradconv.ops.batch_norm import batch_norm, batch_norm_inference, normalised, per_channel, positive
 from tinygradconv.ops.elementwise import sqrt, square
 from tinygradconv.ops.pool import sum_pool2d
 from tinygradconv.ops.shape import as_axes
@@ -22,42 +23,9 @@ from tinygradconv.ops.spelling import numpy_names
 from tinygradconv.ops.windows import floating_tensors
 from tinygradconv.tensor import Tensor
 
+__all__ = ["batch_norm", "batch_norm_inference", "group_norm", "layer_norm", "local_response_norm"]
+
 LARGEST_SIZE = 2**24          # of a neighbourhood of channels; no network has so many
-
-
-@primitive(byproducts=("mean", "variance"))
-def _batch_norm(be: Any, x: Any, scale: Any, shift: Any, *, epsilon: float) -> Any:
-    """(y, mean, variance) of x (…, C), seen as (M, C)."""
-    C = x.shape[-1]
-    y, mean, variance = be.empty(x.shape, x.dtype), be.empty((C,), x.dtype), be.empty((C,), x.dtype)
-    be.run("batch_norm_forward", x.reshape((-1, C)), scale, shift, None, y.reshape((-1, C)), mean, variance, epsilon, 0)
-    return y, mean, variance
-
-
-@primitive(differentiable=False, byproducts=("dscale", "dshift"))
-def _batch_norm_backward(be: Any, g: Any, x: Any, scale: Any, mean: Any, variance: Any, *, epsilon: float) -> Any:
-    C = x.shape[-1]
-    dx, dscale, dshift = be.empty(x.shape, x.dtype), be.empty((C,), x.dtype), be.empty((C,), x.dtype)
-    rows = (-1, C)
-    be.run("batch_norm_backward", g.reshape(rows), x.reshape(rows), None, scale, mean, variance, dx.reshape(rows), dscale, dshift,
-           None, epsilon, 0)
-    return dx, dscale, dshift
-
-
-def _batch_norm_rule(g: Tensor, x: Tensor, scale: Tensor, mean: Tensor, variance: Tensor, epsilon: float) -> dict[str, Tensor]:
-    """dx = scale · inv · (g − Σg / M − x̂ · Σ(g·x̂) / M),  dscale = Σ g·x̂,  dshift = Σ g."""
-    if not recording():
-        dx, dscale, dshift = _batch_norm_backward.with_byproducts(g, x, scale, mean, variance, epsilon=epsilon)
-        return {"x": dx, "scale": dscale, "shift": dshift}
-    axes = tuple(range(x.ndim - 1))
-    inverse, normal = _normalised(x, axes, epsilon)
-    M = x.size // x.shape[-1]
-    dshift, dscale = g.sum(axes), (g * normal).sum(axes)
-    return {"x": scale * inverse * (g - dshift / M - normal * (dscale / M)), "scale": dscale, "shift": dshift}
-
-
-_batch_norm.joint_vjp(_batch_norm_rule)
-_batch_norm.name = "batch_norm"
 
 
 @primitive(byproducts=("mean", "variance"))
@@ -80,63 +48,12 @@ def _group_norm_rule(g: Tensor, x: Tensor, mean: Tensor, variance: Tensor, epsil
     """dx = inv · (g − Σg / m − x̂ · Σ(g·x̂) / m)."""
     if not recording():
         return _group_norm_backward(g, x, mean, variance, epsilon=epsilon)
-    inverse, normal = _normalised(x, (1, 3), epsilon)
+    inverse, normal = normalised(x, (1, 3), epsilon)
     return inverse * (g - g.mean((1, 3), keepdims=True) - normal * (g * normal).mean((1, 3), keepdims=True))
 
 
 _group_norm.vjp(x=_group_norm_rule)
 _group_norm.name = "group_norm"
-
-
-def _normalised(x: Tensor, axes: tuple[int, ...], epsilon: float) -> tuple[Tensor, Tensor]:
-    """(1 / √(variance + epsilon), x̂ = (x − mean) times that), of small ops."""
-    centred = x - x.mean(axes, keepdims=True)
-    inverse = 1 / sqrt(square(centred).mean(axes, keepdims=True) + epsilon)
-    return inverse, centred * inverse
-
-
-def _per_channel(name: str, x: Tensor, **parameters: Tensor) -> None:
-    """ValueError unless x has a last axis, and each parameter is one value per channel of it."""
-    if x.ndim < 2 or 0 in x.shape[1:]:
-        raise ValueError(f"{name}: x must have at least two axes (N, …, C), none after the first of length 0, got shape {x.shape}")
-    for said, parameter in parameters.items():
-        if parameter.shape != (x.shape[-1],):
-            raise ValueError(f"{name}: {said} must have shape ({x.shape[-1]},), one value per channel on the last axis of x "
-                             f"{x.shape}, got {parameter.shape}")
-
-
-def _positive(name: str, epsilon: float) -> float:
-    if real("epsilon", epsilon, where=name) < 0:
-        raise ValueError(f"{name}: epsilon must be at least 0, got {epsilon!r}")
-    return float(epsilon)
-
-
-@numpy_names
-def batch_norm(x: Any, scale: Any, shift: Any, *, epsilon: float = 1e-5) -> tuple[Tensor, Tensor, Tensor]:
-    """(y, mean, variance): y = scale · (x − mean) / √(variance + epsilon) + shift, each channel's statistics taken over this batch.
-
-    x (N, …, C); scale, shift, mean, variance (C,). The variance is biased, and both statistics are constants to the derivative
-    of whoever uses them; running averages are the caller's. One value per channel has no spread: y is then shift. ValueError
-    for an empty batch or wrong shapes.
-    """
-    x, scale, shift = floating_tensors("batch_norm", ("x", "scale", "shift"), (x, scale, shift))
-    _per_channel("batch_norm", x, scale=scale, shift=shift)
-    if x.shape[0] == 0:
-        raise ValueError(f"batch_norm: an empty batch has no mean; x has shape {x.shape}. Use batch_norm_inference, or skip the batch")
-    return _batch_norm.with_byproducts(x, scale, shift, epsilon=_positive("batch_norm", epsilon))
-
-
-@numpy_names
-def batch_norm_inference(x: Any, scale: Any, shift: Any, mean: Any, variance: Any, *, epsilon: float = 1e-5) -> Tensor:
-    """y = scale · (x − mean) / √(variance + epsilon) + shift with statistics that are given: x · a + b, two passes over x.
-
-    x (N, …, C); the others (C,). Differentiable in all of them.
-    """
-    names = ("x", "scale", "shift", "mean", "variance")
-    x, scale, shift, mean, variance = floating_tensors("batch_norm_inference", names, (x, scale, shift, mean, variance))
-    _per_channel("batch_norm_inference", x, scale=scale, shift=shift, mean=mean, variance=variance)
-    a = scale / sqrt(variance + _positive("batch_norm_inference", epsilon))
-    return x * a + (shift - mean * a)
 
 
 def _affine(name: str, y: Tensor, scale: Tensor | None, shift: Tensor | None, shape: tuple[int, ...]) -> Tensor:
@@ -168,7 +85,7 @@ def layer_norm(x: Any, scale: Any = None, shift: Any = None, *, axis: int | tupl
     order = (*(i for i in range(x.ndim) if i not in axes), *axes)
     moved = x.permute_dims(order)
     rows = math.prod(moved.shape[:x.ndim - len(axes)])
-    y = _group_norm(moved.reshape((rows, 1, 1, math.prod(shape))), epsilon=_positive("layer_norm", epsilon)).reshape(moved.shape)
+    y = _group_norm(moved.reshape((rows, 1, 1, math.prod(shape))), epsilon=positive("layer_norm", epsilon)).reshape(moved.shape)
     y = _affine("layer_norm", y, scale, shift, shape)
     return y.permute_dims(tuple(sorted(range(x.ndim), key=order.__getitem__)))
 
@@ -180,12 +97,12 @@ def group_norm(x: Any, groups: int, scale: Any = None, shift: Any = None, *, eps
     x (N, …, C); scale, shift (C,) or None; `groups` must divide C. With groups = C this is instance normalisation.
     """
     x, scale, shift = _operands("group_norm", x, scale, shift)
-    _per_channel("group_norm", x)
+    per_channel("group_norm", x)
     C, groups = x.shape[-1], integer("groups", groups, at_least=1, where="group_norm")
     if C % groups:
         raise ValueError(f"group_norm: groups (={groups}) must divide the channels on the last axis of x (={C})")
     seen = x.reshape((x.shape[0], math.prod(x.shape[1:-1]), groups, C // groups))
-    y = _group_norm(seen, epsilon=_positive("group_norm", epsilon)).reshape(x.shape)
+    y = _group_norm(seen, epsilon=positive("group_norm", epsilon)).reshape(x.shape)
     return _affine("group_norm", y, scale, shift, (C,))
 
 
