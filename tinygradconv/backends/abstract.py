@@ -24,7 +24,7 @@ class AbstractBackend:
         """A shape and a dtype in the clothes of an array."""
         return np.broadcast_to(np.zeros((), dtype), shape).view(AbstractArray)
 
-    def run(self, kernel: str, *arguments: Any) -> None:
+    def run(self, kernel: str, *arguments: Any, packed: Any = None) -> None:
         """Nothing."""
 
     def asarray(self, values: np.ndarray) -> AbstractArray:

@@ -1,71 +1,43 @@
-"""Convolution in two dimensions and one: three ops that are the three derivatives of one number.
-
-    T(x, w, g) = Σ  g[n, oy, ox, o] · w[ky, kx, c, o] · x[n, sy·oy + dy·ky − top, sx·ox + dx·kx − left, c]
-
-    conv2d_forward(x, w)       = ∂T/∂g      what a layer computes
-    conv2d_grad_input(g, w)    = ∂T/∂x      the full convolution with the filter rotated by 180°
-    conv2d_grad_weight(x, g)   = ∂T/∂w      the convolution of the input with the output's gradient
-
-T is linear in each argument, so differentiating any of the three gives one of the three: every order of derivative exists.
-One frozen geometry passes unchanged through all of them. (As everywhere in this field, the filter is not turned in the
-forward pass; a mathematician calls that a correlation.)
-"""
+"""Convolution in two dimensions and one, and its transpose: what a user calls. The ops behind them are in conv_core.py."""
 from __future__ import annotations
 
 from functools import lru_cache
 from typing import Any
 
-from tinygradconv.autodiff import primitive
 from tinygradconv.geometry import Conv2dGeometry, Padding, Pair, integer, pair, resolve_padding
+from tinygradconv.ops.bias import checked_activation
+from tinygradconv.ops.conv_core import conv2d_forward, conv2d_grad_input, fused
 from tinygradconv.ops.spelling import numpy_names
 from tinygradconv.ops.windows import floating_tensors, frozen, row_image, row_padding, row_pair
 from tinygradconv.tensor import Tensor
 
 
-@primitive
-def conv2d_forward(be: Any, x: Any, w: Any, *, geo: Conv2dGeometry) -> Any:
-    """y (N, OH, OW, O) = ∂T/∂g, from x (N, H, W, C) and w (kh, kw, C/groups, O)."""
-    y = be.empty(geo.y_shape, x.dtype)
-    be.run("conv2d_forward", x, w, None, None, None, y, 0, geo)
-    return y
-
-
-@primitive
-def conv2d_grad_input(be: Any, g: Any, w: Any, *, geo: Conv2dGeometry) -> Any:
-    """x (N, H, W, C) = ∂T/∂x, from g (N, OH, OW, O) and w (kh, kw, C/groups, O)."""
-    x = be.empty(geo.x_shape, g.dtype)
-    be.run("conv2d_grad_input", g, w, x, geo)
-    return x
-
-
-@primitive
-def conv2d_grad_weight(be: Any, x: Any, g: Any, *, geo: Conv2dGeometry) -> Any:
-    """w (kh, kw, C/groups, O) = ∂T/∂w, from x (N, H, W, C) and g (N, OH, OW, O)."""
-    w = be.empty(geo.w_shape, x.dtype)
-    be.run("conv2d_grad_weight", x, g, w, geo)
-    return w
-
-
-conv2d_forward.vjp(
-    x=lambda g, w, geo: conv2d_grad_input(g, w, geo=geo),
-    w=lambda g, x, geo: conv2d_grad_weight(x, g, geo=geo))
-conv2d_grad_input.vjp(                                       # its cotangent is shaped like x, and g is its own input
-    g=lambda cotangent, w, geo: conv2d_forward(cotangent, w, geo=geo),
-    w=lambda cotangent, g, geo: conv2d_grad_weight(cotangent, g, geo=geo))
-conv2d_grad_weight.vjp(                                      # its cotangent is shaped like w
-    x=lambda cotangent, g, geo: conv2d_grad_input(g, cotangent, geo=geo),
-    g=lambda cotangent, x, geo: conv2d_forward(x, cotangent, geo=geo))
-
-
 @numpy_names
-def conv2d(x: Any, w: Any, bias: Any = None, *, stride: Pair = 1, padding: Padding = 0, dilation: Pair = 1, groups: int = 1) -> Tensor:
+def conv2d(x: Any, w: Any, bias: Any = None, *, stride: Pair = 1, padding: Padding = 0, dilation: Pair = 1, groups: int = 1,
+           scale: Any = None, residual: Any = None, activation: str | None = None) -> Tensor:
     """y[n, oy, ox, o] = bias[o] + Σ_{ky,kx,c} w[ky, kx, c, o] · x[n, sy·oy + dy·ky − top, sx·ox + dx·kx − left, c].
 
     x (N, H, W, C), w (kh, kw, C/groups, O), bias (O,) or None; y (N, OH, OW, O). Channel o sees the C/groups channels of
     group o // (O/groups). `padding` is one integer, (rows, columns), ((top, bottom), (left, right)), 'same' or 'valid'.
     The widest floating dtype wins; integers become float32. ValueError names the shapes that do not fit together.
+
+    What commonly follows a convolution can be done on the way, without another pass over y: act(scale · conv + bias + residual), with
+    scale (O,), residual shaped like y, and `activation` 'relu' or 'tanh'. It is what conv2d(…), `*`, `+` and relu() would give.
     """
-    return _conv2d("conv2d", x, w, bias, stride, padding, dilation, groups)
+    if scale is None and residual is None and activation is None:
+        return _conv2d("conv2d", x, w, bias, stride, padding, dilation, groups)
+    given = {"x": x, "w": w, "scale": scale, "bias": bias, "residual": residual}
+    present = {name: value for name, value in given.items() if value is not None}
+    operands = dict(zip(present, floating_tensors("conv2d", tuple(present), tuple(present.values()))))
+    x, w = operands["x"], operands["w"]
+    geo = _geometry("conv2d", x.shape, w.shape, frozen(stride), frozen(padding), frozen(dilation), frozen(groups))
+    for name, shape in (("scale", (geo.O,)), ("bias", (geo.O,)), ("residual", geo.y_shape)):
+        if name in operands and operands[name].shape != shape:
+            raise ValueError(f"conv2d: {name} must have shape {shape}, {_MEANING[name]}, got {operands[name].shape}")
+    return fused[checked_activation("conv2d", activation)](x, w, *[operands.get(name) for name in _MEANING], geo=geo)
+
+
+_MEANING = {"scale": "one value per output channel", "bias": "one value per output channel", "residual": "that of the result"}
 
 
 @numpy_names
@@ -109,7 +81,10 @@ def conv1d_transpose(x: Any, w: Any, bias: Any = None, *, stride: int = 1, paddi
 def _conv2d(where: str, x: Any, w: Any, bias: Any, stride: Any, padding: Any, dilation: Any, groups: int) -> Tensor:
     x, w, *rest = _operands(where, x, w, bias)
     geo = _geometry(where, x.shape, w.shape, frozen(stride), frozen(padding), frozen(dilation), frozen(groups))
-    return _plus(where, conv2d_forward(x, w, geo=geo), rest, geo.O)
+    if not rest:
+        return conv2d_forward(x, w, geo=geo)
+    _check_bias(where, rest[0], geo.O)
+    return fused[None](x, w, None, rest[0], None, geo=geo)
 
 
 def _conv2d_transpose(where: str, x: Any, w: Any, bias: Any, stride: Any, padding: Any, output_padding: Any, dilation: Any,
@@ -117,7 +92,11 @@ def _conv2d_transpose(where: str, x: Any, w: Any, bias: Any, stride: Any, paddin
     x, w, *rest = _operands(where, x, w, bias)
     geo = transposed_geometry(where, x.shape, w.shape, frozen(stride), frozen(padding), frozen(output_padding), frozen(dilation),
                                frozen(groups))
-    return _plus(where, conv2d_grad_input(x, w, geo=geo), rest, geo.C)
+    y = conv2d_grad_input(x, w, geo=geo)
+    if not rest:
+        return y
+    _check_bias(where, rest[0], geo.C)
+    return y + rest[0]
 
 
 def _operands(where: str, x: Any, w: Any, bias: Any) -> list[Tensor]:
@@ -132,13 +111,9 @@ def _row_filter(where: str, w: Tensor) -> Tensor:
     return w.reshape((1, *w.shape))
 
 
-def _plus(where: str, y: Tensor, rest: list[Tensor], channels: int) -> Tensor:
-    """y plus a bias per channel, where there is one."""
-    if not rest:
-        return y
-    if rest[0].shape != (channels,):
-        raise ValueError(f"{where}: bias must have shape ({channels},), one value per output channel, got {rest[0].shape}")
-    return y + rest[0]
+def _check_bias(where: str, bias: Tensor, channels: int) -> None:
+    if bias.shape != (channels,):
+        raise ValueError(f"{where}: bias must have shape ({channels},), one value per output channel, got {bias.shape}")
 
 
 @lru_cache(maxsize=512, typed=True)
