@@ -1,5 +1,9 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
-"""Optimiser steps on the CPU: one pass over each array. Tasks are runs of 4,096 values; every value stands alone."""
+"""Optimiser steps on the CPU: all parameters in one call, one pass over each array.
+
+Tasks are runs of 4,096 values of one array, numbered through all arrays; every value stands alone, so threads change no bit.
+"""
+from cpython.buffer cimport PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBuffer_Release, PyObject_GetBuffer
 from libc.math cimport pow, sqrt, sqrtf
 
 include "common.pxi"
@@ -8,28 +12,103 @@ cdef enum:
     RUN = 4096
 
 
-def sgd(const floating[::1] g, floating[::1] velocity, floating[::1] p, double rate, double momentum, double decay, bint nesterov):
+cdef struct Parameter:
+    # Where a parameter's gradient, what is remembered of it and its values lie; `tasks` counts those of it and of all before it.
+    void* g
+    void* first
+    void* second
+    void* p
+    Py_ssize_t size, tasks
+
+
+cdef void* address_of(object array, char kind, Py_ssize_t* size) except? NULL:
+    """Where a contiguous array of `kind` ("f" or "d") begins. It must have `size` values, or any number, to be noted, where that is −1."""
+    cdef Py_buffer view
+    PyObject_GetBuffer(array, &view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT)
+    cdef Py_ssize_t count = view.len // view.itemsize
+    cdef bint fits = view.format[0] == kind and (size[0] == count or size[0] < 0)
+    PyBuffer_Release(&view)                    # the caller holds the array, so its memory stays where it is
+    if not fits:
+        raise ValueError(f"an optimiser's step: got an array of {count} {array.dtype} where the parameters are {chr(kind)!r}, "
+                         f"this one of {size[0]} values")
+    size[0] = count
+    return view.buf
+
+
+cdef Parameter* table_of(tuple g, tuple first, tuple second, tuple p, char kind, Py_ssize_t* size) except NULL:
+    """The addresses of all arrays, to be freed, how they are cut into tasks, and how many values there are. () has no addresses."""
+    cdef Py_ssize_t i, tasks = 0
+    cdef Parameter* row
+    cdef Parameter* table = <Parameter*>malloc(max(1, len(p)) * sizeof(Parameter))
+    if table == NULL:
+        raise MemoryError("an optimiser's step: no memory for the addresses of its arrays")
+    size[0] = 0
+    try:
+        for i in range(len(p)):
+            row = table + i
+            row.size = -1
+            row.p = address_of(p[i], kind, &row.size)
+            row.g = address_of(g[i], kind, &row.size)
+            row.first = address_of(first[i], kind, &row.size) if first else NULL
+            row.second = address_of(second[i], kind, &row.size) if second else NULL
+            tasks += (row.size + RUN - 1) // RUN
+            row.tasks = tasks
+            size[0] += row.size
+    except BaseException:
+        free(table)
+        raise
+    return table
+
+
+cdef const Parameter* parameter_of(const Parameter* table, Py_ssize_t task, Py_ssize_t* start, Py_ssize_t* end) noexcept nogil:
+    """Whose values a task works on, and which of them: start … end − 1."""
+    cdef Py_ssize_t before = 0
+    while table.tasks <= task:
+        before = table.tasks
+        table += 1
+    start[0] = (task - before) * RUN
+    end[0] = min(table.size, start[0] + RUN)
+    return table
+
+
+cdef struct Momentum:
+    double rate, momentum, decay
+    bint nesterov
+
+
+def sgd(tuple g, tuple velocity, tuple p, double rate, double momentum, double decay, bint nesterov):
     """reference.sgd. One task per run of values."""
-    cdef Py_ssize_t task, size = p.shape[0]
-    cdef floating* moving = NULL
-    if size == 0:
+    if not p:
         return
-    if momentum != 0:
-        moving = &velocity[0]
-    for task in prange((size + RUN - 1) // RUN, nogil=True, schedule="static", num_threads=threads_for(size)):
-        sgd_run(&g[0], moving, &p[0], task * RUN, min(size, (task + 1) * RUN), <floating>rate, <floating>momentum, <floating>decay,
-                nesterov)
+    cdef Momentum form = Momentum(rate, momentum, decay, nesterov)
+    cdef bint single = p[0].dtype.char == "f"
+    cdef Py_ssize_t task, size
+    cdef Parameter* table = table_of(g, velocity if momentum else (), (), p, b"f" if single else b"d", &size)
+    cdef Py_ssize_t tasks = table[len(p) - 1].tasks
+    for task in prange(tasks, nogil=True, schedule="static", num_threads=threads_for(size)):
+        sgd_task(table, task, &form, single)
+    free(table)
 
 
-cdef void sgd_run(const floating* g, floating* velocity, floating* p, Py_ssize_t start, Py_ssize_t end, floating rate, floating momentum,
-                  floating decay, bint nesterov) noexcept nogil:
+cdef void sgd_task(const Parameter* table, Py_ssize_t task, const Momentum* form, bint single) noexcept nogil:
+    """One run of one parameter's values."""
+    cdef Py_ssize_t start, end
+    cdef const Parameter* row = parameter_of(table, task, &start, &end)
+    if single:
+        sgd_run(<const float*>row.g, <float*>row.first, <float*>row.p, start, end, form)
+    else:
+        sgd_run(<const double*>row.g, <double*>row.first, <double*>row.p, start, end, form)
+
+
+cdef void sgd_run(const floating* g, floating* velocity, floating* p, Py_ssize_t start, Py_ssize_t end,
+                  const Momentum* form) noexcept nogil:
     """Values start … end − 1; the three forms are three loops, so that each is free of branches. velocity is NULL without momentum."""
     cdef Py_ssize_t i
-    cdef floating d, v
+    cdef floating d, v, rate = <floating>form.rate, momentum = <floating>form.momentum, decay = <floating>form.decay
     if velocity == NULL:
         for i in range(start, end):
             p[i] -= rate * (g[i] + decay * p[i])
-    elif nesterov:
+    elif form.nesterov:
         for i in range(start, end):
             d = g[i] + decay * p[i]
             v = momentum * velocity[i] + d
@@ -42,28 +121,42 @@ cdef void sgd_run(const floating* g, floating* velocity, floating* p, Py_ssize_t
             p[i] -= rate * v
 
 
-cdef struct Adam:
+cdef struct Moments:
     # The step's numbers, worked out once in double: what p is multiplied by, and what of it joins the gradient.
     double keep, pull, beta1, beta2, rate, root, epsilon
 
 
-def adam(const floating[::1] g, floating[::1] first, floating[::1] second, floating[::1] p, double rate, double beta1, double beta2,
-         double epsilon, double decay, long long step, bint decoupled):
+def adam(tuple g, tuple first, tuple second, tuple p, double rate, double beta1, double beta2, double epsilon, double decay, long long step,
+         bint decoupled):
     """reference.adam. One task per run of values."""
-    cdef Py_ssize_t task, size = p.shape[0]
-    cdef Adam form
-    if size == 0:
+    if not p:
         return
+    cdef Moments form
     form.keep = 1 - rate * decay if decoupled else 1.0
     form.pull = 0.0 if decoupled else decay
     form.beta1, form.beta2, form.epsilon = beta1, beta2, epsilon
     form.rate, form.root = rate / (1 - pow(beta1, step)), 1 / sqrt(1 - pow(beta2, step))
-    for task in prange((size + RUN - 1) // RUN, nogil=True, schedule="static", num_threads=threads_for(size)):
-        adam_run(&g[0], &first[0], &second[0], &p[0], task * RUN, min(size, (task + 1) * RUN), &form)
+    cdef bint single = p[0].dtype.char == "f"
+    cdef Py_ssize_t task, size
+    cdef Parameter* table = table_of(g, first, second, p, b"f" if single else b"d", &size)
+    cdef Py_ssize_t tasks = table[len(p) - 1].tasks
+    for task in prange(tasks, nogil=True, schedule="static", num_threads=threads_for(size)):
+        adam_task(table, task, &form, single)
+    free(table)
+
+
+cdef void adam_task(const Parameter* table, Py_ssize_t task, const Moments* form, bint single) noexcept nogil:
+    """One run of one parameter's values."""
+    cdef Py_ssize_t start, end
+    cdef const Parameter* row = parameter_of(table, task, &start, &end)
+    if single:
+        adam_run(<const float*>row.g, <float*>row.first, <float*>row.second, <float*>row.p, start, end, form)
+    else:
+        adam_run(<const double*>row.g, <double*>row.first, <double*>row.second, <double*>row.p, start, end, form)
 
 
 cdef void adam_run(const floating* g, floating* first, floating* second, floating* p, Py_ssize_t start, Py_ssize_t end,
-                   const Adam* form) noexcept nogil:
+                   const Moments* form) noexcept nogil:
     """Values start … end − 1. Square root and division bound the loop; the constants stay in registers."""
     cdef Py_ssize_t i
     cdef floating d, m, v, value, keep = <floating>form.keep, pull = <floating>form.pull, rate = <floating>form.rate

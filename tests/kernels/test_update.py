@@ -14,11 +14,9 @@ MODULES = {variant: importlib.import_module(f"tinygradconv._compiled.update_{var
 EVERY = ["reference", *MODULES]
 
 
-def kernel(variant, name, dtype):
-    """The definition, or the Cython kernel for this instruction set and dtype."""
-    if variant == "reference":
-        return getattr(reference, name)
-    return getattr(MODULES[variant], name)["float" if dtype == np.float32 else "double"]
+def kernel(variant, name):
+    """The definition, or the Cython kernel for this instruction set."""
+    return getattr(reference if variant == "reference" else MODULES[variant], name)
 
 
 def normal(size, dtype, seed=0):
@@ -31,7 +29,7 @@ def test_two_steps_of_momentum_by_hand(variant, nesterov, wanted):
     """g = 1 twice, rate 0.1, momentum 0.9: the velocity is 1, then 1.9."""
     p, velocity, seen = np.ones(1), np.zeros(1), []
     for _ in range(2):
-        kernel(variant, "sgd", p.dtype)(np.ones(1), velocity, p, 0.1, 0.9, 0.0, nesterov)
+        kernel(variant, "sgd")((np.ones(1),), (velocity,), (p,), 0.1, 0.9, 0.0, nesterov)
         seen.append(p[0])
     np.testing.assert_allclose(velocity, [1.9])
     np.testing.assert_allclose(seen, wanted)
@@ -40,14 +38,14 @@ def test_two_steps_of_momentum_by_hand(variant, nesterov, wanted):
 @pytest.mark.parametrize("variant", EVERY)
 def test_without_momentum_no_velocity_is_needed(variant):
     p = np.array([1.0, 2.0])
-    kernel(variant, "sgd", p.dtype)(np.array([1.0, -1.0]), np.empty(0), p, 0.5, 0.0, 0.1, False)
+    kernel(variant, "sgd")((np.array([1.0, -1.0]),), (), (p,), 0.5, 0.0, 0.1, False)
     np.testing.assert_allclose(p, [1 - 0.5 * 1.1, 2 - 0.5 * -0.8])
 
 
 @pytest.mark.parametrize("variant", EVERY)
 def test_adams_first_step_is_the_rate_along_the_gradients_sign(variant):
     p, first, second = np.zeros(3), np.zeros(3), np.zeros(3)
-    kernel(variant, "adam", p.dtype)(np.array([1e-3, -5.0, 0.0]), first, second, p, 0.01, 0.9, 0.999, 0.0 + 1e-300, 0.0, 1, False)
+    kernel(variant, "adam")((np.array([1e-3, -5.0, 0.0]),), (first,), (second,), (p,), 0.01, 0.9, 0.999, 1e-300, 0.0, 1, False)
     np.testing.assert_allclose(p, [-0.01, 0.01, 0], rtol=1e-12)
     np.testing.assert_allclose(first, [1e-4, -0.5, 0])
     np.testing.assert_allclose(second, [1e-9, 0.025, 0])
@@ -75,7 +73,7 @@ def beside_torch(variant, dtype, make, step):
 def test_sgd_is_torchs(variant, dtype, tolerance, options):
     velocity = np.zeros(50, dtype)
     ours, theirs = beside_torch(variant, dtype, lambda torch, leaves: torch.optim.SGD(leaves, lr=0.05, **options),
-                                lambda g, p, _: kernel(variant, "sgd", dtype)(g, velocity, p, 0.05, *options.values()))
+                                lambda g, p, _: kernel(variant, "sgd")((g,), (velocity,), (p,), 0.05, *options.values()))
     np.testing.assert_allclose(ours, theirs, rtol=tolerance, atol=tolerance)
 
 
@@ -87,22 +85,24 @@ def test_adam_is_torchs(variant, dtype, tolerance, decay, decoupled):
     name = "AdamW" if decoupled else "Adam"
     ours, theirs = beside_torch(
         variant, dtype, lambda torch, leaves: getattr(torch.optim, name)(leaves, lr=0.02, betas=(0.85, 0.99), weight_decay=decay),
-        lambda g, p, step: kernel(variant, "adam", dtype)(g, first, second, p, 0.02, 0.85, 0.99, 1e-8, decay, step, decoupled))
+        lambda g, p, step: kernel(variant, "adam")((g,), (first,), (second,), (p,), 0.02, 0.85, 0.99, 1e-8, decay, step, decoupled))
     np.testing.assert_allclose(ours, theirs, rtol=tolerance, atol=tolerance)
 
 
 @pytest.mark.parametrize("variant", MODULES)
-@given(size=st.integers(0, 70), dtype=st.sampled_from([np.float32, np.float64]), momentum=st.sampled_from([0.0, 0.9]), flag=st.booleans())
-def test_compiled_steps_are_the_references(variant, size, dtype, momentum, flag):
+@given(sizes=st.lists(st.sampled_from([0, 1, 7, 8, 9, 70, 4095, 4096, 4097, 9000]), max_size=5),
+       dtype=st.sampled_from([np.float32, np.float64]), momentum=st.sampled_from([0.0, 0.9]), flag=st.booleans())
+def test_compiled_steps_of_several_arrays_are_the_references(variant, sizes, dtype, momentum, flag):
     tolerance = dict(rtol=1e-5, atol=1e-6) if dtype == np.float32 else dict(rtol=1e-13, atol=1e-14)
     for name, arguments in ("sgd", (0.1, momentum, 0.01, flag)), ("adam", (0.1, 0.9, 0.99, 1e-8, 0.01, 3, flag)):
         states = []
         for which in variant, "reference":
-            g, first, second, p = (normal(size, dtype, seed) for seed in range(4))
-            arrays = (first, p) if name == "sgd" else (first, np.abs(second), p)
-            kernel(which, name, dtype)(g, *arrays, *arguments)
-            np.testing.assert_array_equal(g, normal(size, dtype, 0))
-            states.append(arrays)
+            g, first, second, p = (tuple(np.abs(normal(size, dtype, seed)) for size in sizes) for seed in range(4))
+            arrays = (first, p) if name == "sgd" else (first, second, p)
+            kernel(which, name)(g, *arrays, *arguments)
+            for size, array in zip(sizes, g):
+                np.testing.assert_array_equal(array, np.abs(normal(size, dtype, 0)))
+            states.append(sum(arrays, ()))
         for ours, theirs in zip(*states, strict=True):
             np.testing.assert_allclose(ours, theirs, **tolerance)
 
@@ -113,10 +113,21 @@ def test_thread_count_changes_no_bit(variant):
     try:
         for threads in 1, 2, 3:
             MODULES[variant].set_threads(threads)
-            g, first, second, p = (np.abs(normal(70001, np.float32, seed)) for seed in range(4))
-            kernel(variant, "sgd", p.dtype)(g, first, p, 0.1, 0.9, 0.01, True)
-            kernel(variant, "adam", p.dtype)(g, first, second, p, 0.1, 0.9, 0.99, 1e-8, 0.01, 3, False)
-            results.append([a.tobytes() for a in (first, second, p)])
+            g, first, second, p = (tuple(np.abs(normal(size, np.float32, seed)) for size in (70001, 3, 5000)) for seed in range(4))
+            kernel(variant, "sgd")(g, first, p, 0.1, 0.9, 0.01, True)
+            kernel(variant, "adam")(g, first, second, p, 0.1, 0.9, 0.99, 1e-8, 0.01, 3, False)
+            results.append([a.tobytes() for a in (*first, *second, *p)])
     finally:
         MODULES[variant].set_threads(1)
     assert results[0] == results[1] == results[2]
+
+
+@pytest.mark.parametrize("variant", MODULES)
+def test_arrays_that_do_not_belong_together_are_refused(variant):
+    """The addresses are taken from the arrays, so a wrong one must not get so far."""
+    p = np.zeros(4, np.float32)
+    for wrong in (np.zeros(3, np.float32), np.zeros(4), np.zeros(8, np.float32)[::2]):
+        for arrays in (((wrong,), (p,), (p,)), ((p,), (wrong,), (p,)), ((p, wrong), (p, p), (p, p))):
+            with pytest.raises(ValueError, match="an optimiser's step|not C-contiguous"):
+                kernel(variant, "sgd")(*arrays, 0.1, 0.9, 0.0, False)
+    assert not p.any()

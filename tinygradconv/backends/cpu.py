@@ -130,7 +130,8 @@ class CPUBackend:
 
         What a kernel packs is kept in `packed`, by kernel and last argument, where one is given; it is for the caller to empty.
         """
-        call = _call(kernel, arguments[0].dtype, setting("backend") == "reference")
+        first = arguments[0]                  # an array, or a tuple of them, which its owner has made contiguous
+        call = _call(kernel, (first[0] if type(first) is tuple else first).dtype, setting("backend") == "reference")
         if call.module is not None and self._threads.get(call.module) != (threads := setting("threads")):
             self._threads[call.module] = threads
             call.module.set_threads(threads)

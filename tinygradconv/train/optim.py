@@ -1,4 +1,4 @@
-"""Optimisers: how gradients change parameters. One `update` per step, in place, through the kernels `sgd` and `adam`.
+"""Optimisers: how gradients change parameters. One `update` per step, in place: all parameters in one call of `sgd` or `adam`.
 
 Parameters are a dict of tensors by path. What an optimiser remembers between steps is a dict of arrays, `state()`, which a
 snapshot keeps and `restore()` takes back.
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -33,7 +34,12 @@ class Optimizer:
                 raise ValueError(f"{type(self).__name__}: {path}, of shape {p.shape}, is not contiguous, so it cannot be updated in place")
         self.parameters = dict(parameters)
         self.steps = 0
-        self._slots = {slot: {path: np.zeros(p.size, p.dtype) for path, p in self.parameters.items()} for slot in self.slots}
+        self._slots = {slot: {path: np.zeros(p.shape, p.dtype) for path, p in self.parameters.items()} for slot in self.slots}
+        together: dict[Any, list[str]] = {}                           # a step takes arrays of one dtype
+        for path, p in self.parameters.items():
+            together.setdefault((backend_of(p.data), p.dtype), []).append(path)
+        self._groups = [(be, paths, [tuple([self._slots[slot][path] for path in paths]) for slot in self.slots])
+                        for (be, _), paths in together.items()]
 
     def update(self, gradients: Mapping[str, Tensor] | Iterable[Tensor], rate: float) -> None:
         """One step: every parameter changes in place by its gradient (a dict by path, or in the order of the parameters).
@@ -44,24 +50,28 @@ class Optimizer:
             raise ValueError(f"{type(self).__name__}: rate must be at least 0 and finite, got {rate}")
         if not isinstance(gradients, Mapping):
             gradients = dict(zip(self.parameters, gradients, strict=True))
-        for path, p in self.parameters.items():
-            if path not in gradients:
-                raise ValueError(f"{type(self).__name__}: there is no gradient for {path}")
-            if gradients[path].shape != p.shape or gradients[path].dtype != p.dtype:
-                raise ValueError(f"{type(self).__name__}: the gradient of {path} must be {p.dtype} {p.shape}, "
-                                 f"got {gradients[path].dtype} {gradients[path].shape}")
+        slopes = {path: self._gradient(path, p.data, gradients) for path, p in self.parameters.items()}
         self.steps += 1
-        for path, p in self.parameters.items():
-            self._step(backend_of(p.data), np.ascontiguousarray(gradients[path].data).reshape(-1), p.data.reshape(-1),
-                       *(self._slots[slot][path] for slot in self.slots), rate)
+        for be, paths, slots in self._groups:
+            self._step(be, tuple([slopes[path] for path in paths]), *slots, tuple([self.parameters[path].data for path in paths]), rate)
+        for p in self.parameters.values():
             p.storage.version += 1
 
-    def _step(self, be, g, p, *slots_and_rate) -> None:
+    def _gradient(self, path: str, data: Any, gradients: Mapping[str, Tensor]) -> Any:
+        """The array of one gradient, contiguous."""
+        if path not in gradients:
+            raise ValueError(f"{type(self).__name__}: there is no gradient for {path}")
+        g = gradients[path].data
+        if g.shape != data.shape or g.dtype is not data.dtype and g.dtype != data.dtype:
+            raise ValueError(f"{type(self).__name__}: the gradient of {path} must be {data.dtype} {data.shape}, got {g.dtype} {g.shape}")
+        return g if g.flags.c_contiguous else np.ascontiguousarray(g)
+
+    def _step(self, be: Any, g: tuple, *slots_values_and_rate: Any) -> None:
         raise NotImplementedError
 
     def state(self) -> dict[str, np.ndarray]:
         """What is remembered between steps: `<slot>.<path>` in the parameter's shape, and `steps`. The arrays are not copied."""
-        arrays = {f"{slot}.{path}": a.reshape(self.parameters[path].shape) for slot in self.slots for path, a in self._slots[slot].items()}
+        arrays = {f"{slot}.{path}": array for slot in self.slots for path, array in self._slots[slot].items()}
         return {**arrays, "steps": np.array(self.steps, np.int64)}
 
     def restore(self, state: Mapping[str, np.ndarray]) -> None:
@@ -100,7 +110,7 @@ class SGD(Optimizer):
         super().__init__(parameters)
         self.momentum, self.nesterov, self.decay = momentum, nesterov, decay
 
-    def _step(self, be, g, p, velocity, rate) -> None:
+    def _step(self, be: Any, g: tuple, velocity: tuple, p: tuple, rate: float) -> None:
         be.run("sgd", g, velocity, p, rate, self.momentum, self.decay, self.nesterov)
 
 
@@ -121,5 +131,5 @@ class Adam(Optimizer):
         super().__init__(parameters)
         self.beta1, self.beta2, self.epsilon, self.decay, self.decoupled = beta1, beta2, epsilon, decay, decoupled
 
-    def _step(self, be, g, p, first, second, rate) -> None:
+    def _step(self, be: Any, g: tuple, first: tuple, second: tuple, p: tuple, rate: float) -> None:
         be.run("adam", g, first, second, p, rate, self.beta1, self.beta2, self.epsilon, self.decay, self.steps, self.decoupled)
