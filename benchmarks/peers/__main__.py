@@ -54,8 +54,8 @@ def measure(works: Sequence[Work], options: Options, machine: Machine, say: Call
         try:
             rows.append(row_of(work, options))
         except Exception as problem:                 # one work that fails must not take the others with it
-            problems.append(f"{work.name}: {type(problem).__name__}: {problem}")
-            say(f"{work.name:<31} NOT MEASURED: {problem}")
+            problems.append(f"{work.name}: {type(problem).__name__}: {str(problem).partition(chr(10))[0][:300]}")
+            say(f"{work.name} was not measured; see below")
         else:
             say(table.row_line(rows[-1], machine))
     notes = [f"{row.work}: {note}" for row in rows for note in dict.fromkeys(row.notes)]

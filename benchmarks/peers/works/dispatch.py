@@ -40,7 +40,7 @@ def sides(options: Options) -> Sides:
 
     def verify() -> None:
         for name, got, expected in zip(("dx", "dw"), ours(), theirs()):
-            same(name, got.numpy(), expected.numpy(), 1e-4)
+            same(name, got.numpy(), expected.numpy(), 1e-3)         # thirty ops amplify rounding
 
     chain, why = compiled(lambda x, w, c: thirty(torch, x, w, c), theirs, options)
     if chain is not None:

@@ -1,6 +1,7 @@
 """Matrix products of dense layers, as in inference: weights that do not change, so each side may pack them once.
 
-Ours is the kernel `dense`, called through the back end. NumPy and PyTorch write into an array that is there, as ours does.
+Ours is the kernel `dense`, called through the back end. NumPy and torch.mm write into an array that is there, as ours does; torch's packed
+forms are those that torch.compile's freezing puts in place of a Linear.
 """
 from __future__ import annotations
 
@@ -27,8 +28,11 @@ def sides(M: int, I: int, O: int, options: Options) -> Sides:
              "torch": lambda: torch.mm(tx, tw, out=torch_made),
              "torch linear": lambda: torch.nn.functional.linear(tx, by_output)}
     if torch.backends.mkl.is_available():
-        packed = torch.ops.mkl._mkl_reorder_linear_weight(by_output.to_mkldnn(), M)
-        peers["torch packed"] = lambda: torch.ops.mkl._mkl_linear(tx, packed, by_output, None, M)
+        by_mkl = torch.ops.mkl._mkl_reorder_linear_weight(by_output, M)
+        peers["torch packed by MKL"] = lambda: torch.ops.mkl._mkl_linear(tx, by_mkl, by_output, None, M)
+    if torch.backends.mkldnn.is_available():
+        by_mkldnn = torch.ops.mkldnn._reorder_linear_weight(by_output, M)
+        peers["torch packed by oneDNN"] = lambda: torch.ops.mkldnn._linear_pointwise(tx, by_mkldnn, None, "none", [], "")
 
     def verify() -> None:
         ours()

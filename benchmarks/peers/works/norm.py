@@ -21,7 +21,7 @@ TOLERANCE = 3e-3             # one value on the other side of ReLU's corner, amo
 
 def fused(x: tgc.Tensor, scale: tgc.Tensor, shift: tgc.Tensor, residual: tgc.Tensor) -> tgc.Tensor:
     """relu(batch_norm(x) + residual)."""
-    return tgc.relu(tgc.batch_norm(x, scale, shift)[0] + residual)
+    return tgc.batch_norm(x, scale, shift, residual=residual, activation="relu")[0]
 
 
 def sides(shape: tuple[int, ...], options: Options) -> Sides:
