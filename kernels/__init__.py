@@ -4,6 +4,7 @@ A kernel fills arrays that it is handed. The contract is the same in every langu
 
     arrays in first, scratch (`workspace`) next, arrays to fill after them, then integers, floats and one geometry;
     arrays are C-contiguous unless the kernel is marked `strided`; a kernel returns None and never sees a Tensor.
+    (An optimiser's step takes tuples of arrays, one array for each parameter.)
 
 `kernels/<folder>/reference.py` (NumPy) is the definition and the oracle; `kernels/<folder>/cpu.pyx` (Cython) and
 `kernels/<folder>/cuda.py` (Numba) do the same faster. A kernel that has no `cpu` form runs as its reference on the CPU.
