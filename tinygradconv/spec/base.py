@@ -30,6 +30,8 @@ class Spec:
     count = 1                # how many layers it holds
     random = False           # whether it draws random numbers, so that its path must be its own
     keeps_order = False      # whether a flattened image stays one: value by value, nothing mixed
+    takes: frozenset[str] = frozenset()      # the roles of the layers behind this one that it can play on its own way out (plan.py):
+    role = ""                                # "norm", "add", "relu", "tanh"
 
     # Combining.
     def __rshift__(self, other: Any) -> Spec:
@@ -76,10 +78,19 @@ class Spec:
         from .table import tabulate
         return tabulate(self, shape, dtype)
 
-    def build(self, shape: Shape, *, seed: int = 0, dtype: Any = "float32") -> Any:
-        """A model with weights for inputs of `shape` (without the batch axis), drawn from `seed` and each parameter's path."""
+    def plan(self, shape: Shape, *, train: bool = True) -> Any:
+        """Which layers run as one op for inputs of `shape`, and why; print it."""
+        from .infer import infer
+        from .plan import plan
+        return plan(infer(self, shape), train=train)
+
+    def build(self, shape: Shape, *, seed: int = 0, dtype: Any = "float32", fuse: bool = True) -> Any:
+        """A model with weights for inputs of `shape` (without the batch axis), drawn from `seed` and each parameter's path.
+
+        `fuse=False` runs every layer by itself (see `plan`), which gives the same numbers, only slower.
+        """
         from .build import Model
-        return Model(self, shape, seed=seed, dtype=dtype)
+        return Model(self, shape, seed=seed, dtype=dtype, fuse=fuse)
 
     def to_json(self, *, indent: int | None = None) -> str:
         """The spec as JSON text, which `Spec.from_json` reads back into an equal spec."""

@@ -16,7 +16,8 @@ from tinygradconv.tensor import Tensor
 
 from .base import Shape, Spec
 from .fields import floating_dtype
-from .infer import INPUT, Network, Step, infer, looks_channels_first
+from .infer import INPUT, Step, infer, looks_channels_first
+from .plan import Group, Plan, plan, run_group
 
 
 class Site:
@@ -51,27 +52,28 @@ class Site:
                 self._buffers[self._step.buffers[name]] = rule(self.buffer(name)).detach()
 
 
-def run(network: Network, parameters: Mapping[str, Tensor], buffers: dict[str, Tensor], x: Tensor, *, train: bool, seed: int = 0,
-        number: int = 0, wanted: Iterable[int] = (), watch: Callable[[Step, Tensor], None] | None = None) -> dict[int, Tensor]:
-    """The outputs of the steps `wanted`, by number. A value is let go after its last use; `watch(step, output)` sees each as it is made."""
-    wanted = set(wanted)
-    values = {INPUT: x}
+def run(plan: Plan, parameters: Mapping[str, Tensor], buffers: dict[str, Tensor], x: Tensor, *, train: bool, seed: int = 0,
+        number: int = 0, wanted: Iterable[int] = (), watch: Callable[[Group, Tensor], None] | None = None) -> dict[int, Tensor]:
+    """The outputs of the steps `wanted`, by number. Values go after their last use; `watch(group, output)` sees each as it is made."""
+    steps, values = plan.network.steps, {INPUT: x}
     last = max(wanted, default=INPUT)
     is_real = x.device != "abstract"
-    for index, step in enumerate(network.steps[:last + 1]):
-        if step.training_only and not train:
-            continue
-        site = Site(step, parameters, buffers, train=train, seed=seed, number=number, is_real=is_real)
+
+    def site_of(step: Step) -> Site:
+        return Site(step, parameters, buffers, train=train, seed=seed, number=number, is_real=is_real)
+
+    for group in plan.groups:
+        if group.last > last:
+            break
         try:
-            values[index] = step.spec.apply(*[values[i] for i in step.inputs], site=site)
+            values[group.last] = run_group(group, steps, values, site_of)
         except (TypeError, ValueError) as problem:
-            problem.add_note(f"in {site.where} of the model")
+            problem.add_note(f"in {site_of(steps[group.head]).where} of the model")
             raise
         if watch is not None:
-            watch(step, values[index])
-        for done in network.drop_after[index]:
-            if done not in wanted:
-                values.pop(done, None)
+            watch(group, values[group.last])
+        for done in group.drop:
+            values.pop(done, None)
     return {index: values[index] for index in wanted}
 
 
@@ -83,12 +85,13 @@ class Model:
     it determines every random number. Weights are drawn per path, so a layer more or less does not change the others.
     """
 
-    def __init__(self, spec: Spec, shape: Shape, *, seed: int = 0, dtype: Any = "float32") -> None:
+    def __init__(self, spec: Spec, shape: Shape, *, seed: int = 0, dtype: Any = "float32", fuse: bool = True) -> None:
         integer("seed", seed, at_least=0, where="build")
         self.dtype = floating_dtype("build", dtype)
         self.spec, self.network = spec, infer(spec, shape)
         self.input_shape, self.output_shape = self.network.input_shape, self.network.output_shape
-        self.seed, self.counter = seed, Counter()
+        self.seed, self.counter, self.fuse = seed, Counter(), fuse
+        self._plans: dict[tuple[bool, frozenset[int]], Plan] = {}
         self.parameters: dict[str, Tensor] = {}
         for path, parameter in self.network.parameters.items():
             self.parameters[path] = parameter.init(parameter, key_of(seed, path)).astype(self.dtype).requires_grad_()
@@ -135,7 +138,10 @@ class Model:
         return made[ends[at]] if isinstance(at, str) else {path: made[step] for path, step in ends.items()}
 
     def _run(self, x: Tensor, train: bool, number: int, wanted: set[int]) -> dict[int, Tensor]:
-        return run(self.network, self.parameters, self.buffers, x, train=train, seed=self.seed, number=number, wanted=wanted)
+        key = train, frozenset(wanted)
+        if key not in self._plans:
+            self._plans[key] = plan(self.network, train=train, wanted=wanted, fuse=self.fuse)
+        return run(self._plans[key], self.parameters, self.buffers, x, train=train, seed=self.seed, number=number, wanted=wanted)
 
     def _checked(self, x: Any) -> Tensor:
         """x as a tensor of the model's dtype and input shape; errors say what to do with one that is not."""

@@ -141,7 +141,7 @@ class Concat(_Join):
 class Sum(_Join):
     """The same input into every branch, their outputs added."""
 
-    keeps_order = True
+    keeps_order, role = True, "add"
 
     def output_shape(self, where: str, *shapes: Shape) -> Shape:
         if len(set(shapes)) > 1:
@@ -158,7 +158,7 @@ class Sum(_Join):
 class Residual(_Combined):
     """body(x) + shortcut(x). In paths the body leaves no segment, and the shortcut is `downsample`, torchvision's word for it."""
 
-    keeps_order = True
+    keeps_order, role = True, "add"
 
     def __init__(self, body: Spec, shortcut: Spec = Identity()) -> None:  # noqa: B008  (a spec is a value)
         self._set(body=as_spec(body, "the body of a Residual"), shortcut=as_spec(shortcut, "the shortcut of a Residual"))

@@ -91,8 +91,7 @@ class Network:
     """The steps of a spec for one input shape.
 
     `parameters` and `buffers` by path; `heads` are (path, step, weight) of auxiliary heads; `ends` maps a path to the step whose output
-    leaves it; `output` is the number of the step that makes the output; `drop_after` lists, for each step, the values that nobody needs
-    after it.
+    leaves it; `output` is the number of the step that makes the output.
     """
 
     def __init__(self, spec: Spec, shape: Shape) -> None:
@@ -107,7 +106,6 @@ class Network:
         axes = len(shape) - 1
         flow = self.wire(spec, Flow(INPUT, shape, ReceptiveField((1,) * axes, (1,) * axes)), Place())
         self.output, self.output_shape = flow.step, flow.shape
-        self.drop_after = self._last_uses()
 
     def wire(self, spec: Spec, flow: Flow, place: Place) -> Flow:
         """Let `spec` add its steps, and remember which step its output comes from."""
@@ -166,14 +164,6 @@ class Network:
         if math.prod(shape) > MOST_VALUES:
             raise ValueError(f"{where} would have {what} of shape {shape}: {math.prod(shape):,} values, of at most {MOST_VALUES:,}")
         return shape
-
-    def _last_uses(self) -> list[list[int]]:
-        last = {number: step for step, made in enumerate(self.steps) for number in made.inputs}
-        drop: list[list[int]] = [[] for _ in self.steps]
-        for number, step in last.items():
-            if number != INPUT and number != self.output:
-                drop[step].append(number)
-        return drop
 
 
 def _seen(spec: Spec, flows: Sequence[Flow]) -> ReceptiveField:

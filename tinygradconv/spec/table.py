@@ -1,7 +1,8 @@
 """The table of a network: what each layer makes, learns, computes and keeps, without allocating an array.
 
-The network is run once on abstract arrays, which have a shape and no memory, through the same ops and the same tape as a
-training step; so what the table says is kept for the backward pass is what the rules of the ops ask for.
+The network is run once on abstract arrays, which have a shape and no memory, through the same plan, ops and tape as a training step;
+so what the table says is kept for the backward pass is what the rules of the ops ask for. Of layers that run as one, the last
+keeps the result, where a rule asks for it, and the first everything else.
 """
 from __future__ import annotations
 
@@ -19,13 +20,14 @@ from .base import Shape, Spec
 from .build import run
 from .fields import floating_dtype
 from .infer import Step, infer
+from .plan import Group, plan
 
 
 @dataclasses.dataclass(frozen=True)
 class Row:
     """One layer, for one image. Shapes leave the batch axis out.
 
-    `macs` counts the multiply-accumulates of convolutions and dense layers; `activation_bytes` the memory of the output, 0 where it is a
+    `macs` counts the multiply-accumulates of convolutions and dense layers; `activation_bytes` the size of the output, 0 where it is a
     view of the input; `kept_bytes` what the tape keeps for the backward pass because of this layer, parameters excepted; `receptive_field`
     the cells of the input that one value has seen along each axis, and `stride` how many cells apart neighbouring values look.
     """
@@ -98,21 +100,32 @@ def tabulate(spec: Spec, shape: Any, dtype: Any = "float32") -> Table:
     buffers = {path: _abstract(size, dtype) for path, (size, _) in network.buffers.items()}
     x = _abstract((1, *network.input_shape), dtype)
     ledger = Ledger(parameters.values())
-    rows: list[Row] = []
+    rows: dict[int, Row] = {}                          # by the step's number: a plan may run steps in another order
     storages = {id(x.storage)}
 
-    def watch(step: Step, y: Tensor) -> None:
+    def watch(group: Group, y: Tensor) -> None:
         is_view = id(y.storage) in storages
         storages.add(id(y.storage))
         ledger.holding.append(y)                       # so that no id is used twice
-        rows.append(Row(path=step.path, kind=step.kind, layer=repr(step.spec) if len(step.inputs) == 1 else step.kind, output=step.shape,
-                        parameters=sum(math.prod(parameter.shape) for parameter in step.owned.values()), macs=step.macs,
-                        activation_bytes=0 if is_view else y.nbytes, kept_bytes=ledger.add(y),
-                        receptive_field=step.seen.field, stride=step.seen.jump))
+        kept = dict.fromkeys(group.steps, 0)
+        kept[group.head] = ledger.add(y)
+        if group.last != group.head and y.node is not None and "y" in (y.node.kept or ()):
+            kept[group.head], kept[group.last] = kept[group.head] - y.nbytes, y.nbytes
+        for number in group.steps:
+            step = network.steps[number]
+            size = 0 if is_view else math.prod(step.shape) * dtype.itemsize
+            rows[number] = _row(step, size, kept[number])
 
+    heads = [step for _, step, _ in network.heads]
     with no_grad(off=False):
-        run(network, parameters, buffers, x, train=True, wanted={len(network.steps) - 1}, watch=watch)
-    return Table(network.input_shape, tuple(rows))
+        run(plan(network, train=True, wanted=heads), parameters, buffers, x, train=True, wanted={network.output, *heads}, watch=watch)
+    return Table(network.input_shape, tuple(rows[number] for number in sorted(rows)))
+
+
+def _row(step: Step, activation_bytes: int, kept_bytes: int) -> Row:
+    return Row(path=step.path, kind=step.kind, layer=repr(step.spec) if len(step.inputs) == 1 else step.kind, output=step.shape,
+               parameters=sum(math.prod(parameter.shape) for parameter in step.owned.values()), macs=step.macs,
+               activation_bytes=activation_bytes, kept_bytes=kept_bytes, receptive_field=step.seen.field, stride=step.seen.jump)
 
 
 class Ledger:

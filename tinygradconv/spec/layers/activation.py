@@ -20,6 +20,8 @@ class _Activation(Layer):
 class ReLU(_Activation):
     """max(x, 0)."""
 
+    role = "relu"
+
     def apply(self, *inputs: Tensor, site: Any) -> Tensor:
         return ops.relu(inputs[0])
 
@@ -81,6 +83,8 @@ class Sigmoid(_Activation):
 @layer
 class Tanh(_Activation):
     """tanh x."""
+
+    role = "tanh"
 
     def apply(self, *inputs: Tensor, site: Any) -> Tensor:
         return tanh(inputs[0])

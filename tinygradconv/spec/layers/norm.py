@@ -5,6 +5,7 @@ from dataclasses import KW_ONLY
 from typing import Any
 
 from tinygradconv.ops import norm as ops
+from tinygradconv.ops.elementwise import sqrt
 from tinygradconv.tensor import Tensor
 
 from ..base import Layer, Parameter, Shape, layer
@@ -23,7 +24,7 @@ class BatchNorm(Layer):
     unbiased variance (PyTorch's rule). In evaluation the buffers are used. Parameters: weight, bias (channels,).
     """
 
-    keeps_order = True
+    keeps_order, role, takes = True, "norm", frozenset({"add", "relu"})
 
     _: KW_ONLY
     momentum: float = number(0.1, at_least=0, at_most=1)
@@ -35,14 +36,20 @@ class BatchNorm(Layer):
     def buffers(self, shape: Shape) -> dict[str, tuple[Shape, float]]:
         return {"running_mean": (shape[-1:], 0.0), "running_var": (shape[-1:], 1.0)}
 
-    def apply(self, *inputs: Tensor, site: Any) -> Tensor:
+    def scale_and_shift(self, site: Any) -> tuple[Tensor, Tensor]:
+        """(a, b) of evaluation, y = x · a + b per channel, from the running statistics."""
+        a = site.parameters["weight"] / sqrt(site.buffer("running_var") + self.epsilon)
+        return a, site.parameters["bias"] - site.buffer("running_mean") * a
+
+    def apply(self, *inputs: Tensor, site: Any, residual: Tensor | None = None, activation: str | None = None) -> Tensor:
         x, scale, shift = inputs[0], site.parameters["weight"], site.parameters["bias"]
+        after = {"epsilon": self.epsilon, "residual": residual, "activation": activation}
         if not site.train:
-            return ops.batch_norm_inference(x, scale, shift, site.buffer("running_mean"), site.buffer("running_var"), epsilon=self.epsilon)
+            return ops.batch_norm_inference(x, scale, shift, site.buffer("running_mean"), site.buffer("running_var"), **after)
         count = x.size // x.shape[-1]
         if count < 2 and site.is_real:
             raise ValueError(f"{site.where} in training needs more than one value per channel; got x {x.shape}. Use a larger batch")
-        y, mean, variance = ops.batch_norm(x, scale, shift, epsilon=self.epsilon)
+        y, mean, variance = ops.batch_norm(x, scale, shift, **after)
         site.update("running_mean", lambda old: old * (1 - self.momentum) + mean.detach() * self.momentum)
         site.update("running_var", lambda old: old * (1 - self.momentum) + variance.detach() * (self.momentum * count / (count - 1)))
         return y
