@@ -4,8 +4,8 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Iterator, Sequence
-from functools import cache
 from types import FrameType
+from typing import Any
 
 import numpy as np
 
@@ -27,17 +27,21 @@ def anomaly() -> Iterator[None]:
         yield
 
 
+_ours: dict[Any, bool] = {}               # module name: whether it belongs to this package
+
+
 def users_frame() -> FrameType:
     """The innermost frame that is not this package's own: the line that a user wrote."""
-    frame = sys._getframe(2)
-    while _is_ours(frame.f_globals.get("__name__", "")) and frame.f_back is not None:
-        frame = frame.f_back
-    return frame
-
-
-@cache
-def _is_ours(module: str) -> bool:
-    return module.partition(".")[0] == "tinygradconv"
+    frame = sys._getframe()
+    while True:
+        name = frame.f_globals.get("__name__", "")
+        ours = _ours.get(name)
+        if ours is None:
+            ours = _ours[name] = name.partition(".")[0] == "tinygradconv"
+        outer = frame.f_back if ours else None
+        if outer is None:
+            return frame
+        frame = outer
 
 
 def _finite(tensor: Tensor) -> bool:

@@ -28,44 +28,76 @@ from tinygradconv.promotion import as_tensors
 from tinygradconv.settings import get as setting
 from tinygradconv.settings import settings
 from tinygradconv.tape import Node, next_sequence, no_grad, recording
-from tinygradconv.tensor import Tensor
+from tinygradconv.tensor import Tensor, Value
 
-__all__ = ["Node", "Primitive", "ancestors_between", "backward", "elementwise", "grad", "next_sequence", "no_grad", "primitive",
+__all__ = ["Primitive", "ancestors_between", "backward", "elementwise", "grad", "next_sequence", "no_grad", "primitive",
            "propagate", "pull_back", "recording"]
 
 
-def pull_back(node: Node, g: Tensor, useful: Container[Node] | None = None) -> Iterator[tuple[Node, Tensor]]:
-    """The derivative rules of one node: (parent, cotangent) for each input that has a node, or a `useful` one where given."""
+def pull_back(node: Node, g: Tensor, useful: Container[Node] | None = None, anomaly: bool = False) -> Iterator[tuple[Node, Tensor]]:
+    """The derivative rules of one node: (parent, cotangent) for each input that has a node, or a `useful` one where given.
+
+    With `anomaly` every cotangent is checked (anomaly.py).
+    """
     op = node.op
     joint = None
-    wanted = tuple([name for name, parent in zip(op.inputs, node.parents)
-                    if parent is not None and (useful is None or parent in useful)])
-    for name, parent in zip(op.inputs, node.parents):
-        if name not in wanted:
+    for i, parent in enumerate(node.parents):
+        if parent is None or (useful is not None and parent not in useful):
             continue
+        name = op.inputs[i]
         if op.joint is not None:
             if joint is None:
-                joint = _apply(node, op.joint, g, op._needs[name], wanted)
-                _check_joint(op, joint, wanted)
+                joint = _apply(node, op.joint, g, op._needs[name], useful, anomaly)
+                _check_joint(op, joint, _wanted(node, useful))
             cotangent = joint[name]
         elif name in op.rules:
-            cotangent = _apply(node, op.rules[name], g, op._needs[name], wanted)
+            cotangent = _apply(node, op.rules[name], g, op._needs[name], useful, anomaly)
         else:
             raise TypeError(f"{op.name} ({node.line}) has no derivative rule for {name!r}. "
                             f"Give it one with {op.name}.vjp({name}=…), or detach() the input")
         if cotangent is None:
             continue
-        if not isinstance(cotangent, Tensor):
-            raise TypeError(f"{op.name}: the rule for {name!r} returned {cotangent!r} of type {type(cotangent).__name__}; "
-                            f"a rule returns a tensor like {name}, {parent.dtype} {parent.shape}")
-        if op.elementwise and cotangent.shape != parent.shape:
-            cotangent = cotangent.sum_to(parent.shape)
-        if cotangent.shape != parent.shape or cotangent.dtype != parent.dtype:
-            raise TypeError(f"{op.name}: the rule for {name!r} returned {cotangent.dtype} {cotangent.shape}, "
-                            f"but {name} is {parent.dtype} {parent.shape}")
-        if setting("anomaly"):
+        cotangent = _checked(op, name, parent, cotangent)
+        if anomaly:
             check_cotangent(op.name, node.line, name, g, cotangent)
         yield parent, cotangent
+
+
+def _apply(node: Node, rule: Callable[..., Any], g: Tensor, needs: Sequence[str], useful: Container[Node] | None, anomaly: bool) -> Any:
+    """What a rule returns, given the cotangent and what it asks for by name."""
+    try:
+        asked = [g]
+        for need in needs:
+            asked.append(_wanted(node, useful) if need == "wanted" else node.value(need))
+        if anomaly and not node.op.reruns:       # what the whole rule gave is checked, in the name of this op and line
+            with settings(anomaly=False):
+                return rule(*asked)
+        return rule(*asked)
+    except Exception as problem:
+        if not getattr(problem, "__notes__", None):
+            problem.add_note(f"in the backward pass of {node.op.name}, called at {node.line}")
+        raise
+
+
+def _wanted(node: Node, useful: Container[Node] | None) -> tuple[str, ...]:
+    """The names of the inputs whose cotangents are asked for."""
+    return tuple([name for name, parent in zip(node.op.inputs, node.parents)
+                  if parent is not None and (useful is None or parent in useful)])
+
+
+def _checked(op: Primitive, name: str, parent: Node, cotangent: Any) -> Tensor:
+    """The cotangent that a rule returned for an input, summed over its broadcast axes; TypeError unless it is a tensor like the input."""
+    if not isinstance(cotangent, Tensor):
+        raise TypeError(f"{op.name}: the rule for {name!r} returned {cotangent!r} of type {type(cotangent).__name__}; "
+                        f"a rule returns a tensor like {name}, {parent.dtype} {parent.shape}")
+    value: Value = cotangent
+    if op.elementwise and value.data.shape != parent.shape:
+        value = cotangent.sum_to(parent.shape)
+    data = value.data
+    if data.shape != parent.shape or data.dtype != parent.dtype:
+        raise TypeError(f"{op.name}: the rule for {name!r} returned {data.dtype} {data.shape}, "
+                        f"but {name} is {parent.dtype} {parent.shape}")
+    return value
 
 
 def _check_joint(op: Primitive, joint: Any, wanted: tuple[str, ...]) -> None:
@@ -77,18 +109,6 @@ def _check_joint(op: Primitive, joint: Any, wanted: tuple[str, ...]) -> None:
         if name not in joint:
             raise TypeError(f"{op.name}: the joint rule returned nothing for {name!r}, which is wanted; it returned: "
                             f"{', '.join(joint)}. Return None where the gradient is zero")
-
-
-def _apply(node: Node, rule: Callable[..., Any], g: Tensor, needs: tuple[str, ...], wanted: tuple[str, ...]) -> Any:
-    try:
-        if setting("anomaly") and not node.op.reruns:    # what the whole rule gave is checked, in the name of this op and line
-            with settings(anomaly=False):
-                return rule(g, *[wanted if name == "wanted" else node.value(name) for name in needs])
-        return rule(g, *[wanted if name == "wanted" else node.value(name) for name in needs])
-    except Exception as problem:
-        if not getattr(problem, "__notes__", None):
-            problem.add_note(f"in the backward pass of {node.op.name}, called at {node.line}")
-        raise
 
 
 def _hooked(node: Node, g: Tensor) -> Tensor:
@@ -115,6 +135,7 @@ def propagate(cotangents: dict[Node, Tensor], *, useful: dict[Node, bool] | None
     """
     waiting = [(-node.sequence, node) for node in cotangents]
     heapq.heapify(waiting)
+    anomaly = setting("anomaly")
     rest: dict[Node, Tensor] = {}
     while waiting:
         _, node = heapq.heappop(waiting)
@@ -124,19 +145,21 @@ def propagate(cotangents: dict[Node, Tensor], *, useful: dict[Node, bool] | None
             continue
         if node.hooks:
             g = _hooked(node, g)
-        if node.op is None or (useful is not None and not any(parent in useful for parent in node.parents)):
+        if node.op is None:
             rest[node] = g
-            if leaf is not None and node.op is None:
+            if leaf is not None:
                 leaf(node, g)
             continue
         if useful is not None and useful[node]:
             rest[node] = g
-        for parent, cotangent in pull_back(node, g, useful):
-            if parent in cotangents:
-                cotangents[parent] = cotangents[parent] + cotangent
-            else:
-                cotangents[parent] = cotangent
+            if not any(parent in useful for parent in node.parents):
+                continue
+        for parent, cotangent in pull_back(node, g, useful, anomaly):
+            known = cotangents.get(parent)
+            cotangents[parent] = cotangent if known is None else known + cotangent
+            if known is None:
                 heapq.heappush(waiting, (-parent.sequence, parent))
+        g = known = cotangent = None           # a cotangent whose rules have run is not kept while the next rules run
         if release:
             node.kept = None
     return rest

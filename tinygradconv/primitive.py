@@ -12,7 +12,7 @@ from tinygradconv.backends import CPU, backend_of
 from tinygradconv.promotion import as_tensors, promoted
 from tinygradconv.settings import get as setting
 from tinygradconv.tape import Node, reads, recording
-from tinygradconv.tensor import Tensor
+from tinygradconv.tensor import Storage, Tensor, Value, tensor_of
 
 
 class Primitive:
@@ -47,7 +47,7 @@ class Primitive:
         self.joint: Callable[..., dict[str, Tensor]] | None = None
         self.reruns = False                   # whether the rule is a backward pass of its own (remat), whose ops answer for themselves
         self._needs: dict[str, tuple[str, ...]] = {}
-        self._plans: dict[tuple[bool, ...], tuple[tuple[str, str, int], ...]] = {}
+        self._plans: dict[int, tuple[tuple[str, str, int], ...]] = {}
         self.__doc__, self.__name__ = forward.__doc__, self.name
 
     def __repr__(self) -> str:
@@ -95,31 +95,29 @@ class Primitive:
     def with_byproducts(self, *inputs: Any, **options: Any) -> tuple[Tensor, ...]:
         """(y, by-product, …): the by-products are constants."""
         tensor, arrays = self._call(inputs, options)
-        return tensor, *(Tensor.of(array) for array in arrays)
+        return tensor, *[tensor_of(array) for array in arrays]
 
     def _call(self, inputs: tuple[Any, ...], options: dict[str, Any]) -> tuple[Tensor, tuple[Any, ...]]:
         if len(inputs) != len(self.inputs):
             raise TypeError(f"{self.name} takes {', '.join(self.inputs)}; got {len(inputs)} inputs")
         tensors = promoted(self.name, inputs) if self.promote else as_tensors(self.name, self.inputs, inputs, self.optional)
+        arrays, on_cpu, live, bit = [], True, 0, 1          # live: one bit for each input that has a node
+        for tensor in tensors:
+            value: Value = tensor
+            array = None if tensor is None else value.data
+            if array is not None:
+                on_cpu = on_cpu and type(array) is np.ndarray
+                if value.node is not None:
+                    live |= bit
+            arrays.append(array)
+            bit += bit
         if (noted := reads.get()) is not None:
-            for tensor in tensors:
-                if tensor is not None:
-                    noted.setdefault(tensor.storage, tensor.storage.version)
-        arrays = [None if tensor is None else tensor.data for tensor in tensors]
-        backend = CPU if all([type(array) is np.ndarray or array is None for array in arrays]) else _common_backend(self, tensors)
-        live = tuple([tensor is not None and tensor.node is not None for tensor in tensors])
-        recorded = self.differentiable and True in live and recording()
-        given = options
-        if self.packs is not None:
-            self._check_options(options)
-            given = {**options, "packed": None if recorded else tensors[self.packs].storage.packed(arrays[self.packs])}
-        try:
-            result = self.forward(backend, *arrays, **given)
-        except TypeError:
-            self._check_options(options)
-            raise
+            _note(noted, tensors)
+        backend = CPU if on_cpu and arrays else _common_backend(self, tensors)
+        recorded = live != 0 and self.differentiable and recording()
+        result = self._forward(backend, tensors, arrays, options, recorded)
         data, extra = (result[0], result[1:]) if self.byproducts else (result, ())
-        y = Tensor.of(data)
+        y: Value = tensor_of(data)
         if self.view and np.may_share_memory(data, arrays[0]):
             y.storage = tensors[0].storage
         if recorded:
@@ -128,6 +126,18 @@ class Primitive:
             check_result(self.name, [tensor for tensor in tensors if tensor is not None], y)
         return y, extra
 
+    def _forward(self, backend: Any, tensors: Sequence[Tensor], arrays: list[Any], options: dict[str, Any], recorded: bool) -> Any:
+        """What the forward pass makes of the arrays."""
+        try:
+            if self.packs is not None:
+                self._check_options(options)
+                w = tensors[self.packs]
+                return self.forward(backend, *arrays, **options, packed=None if recorded else w.storage.packed(w.data))
+            return self.forward(backend, *arrays, **options)
+        except TypeError:
+            self._check_options(options)
+            raise
+
     def _check_options(self, options: dict[str, Any]) -> None:
         """TypeError for an option that this op does not have; asked only once a forward pass has refused its arguments."""
         for name in options:
@@ -135,8 +145,7 @@ class Primitive:
                 said = "; no op changes a tensor in place: use its result" if name in ("inplace", "out") else ""
                 raise TypeError(f"{self.name}() got {name!r}; its parameters are: {', '.join((*self.inputs, *self.options))}{said}")
 
-    def _record(self, tensors: Sequence[Tensor], live: tuple[bool, ...], y: Tensor, extra: tuple[Any, ...],
-                options: dict[str, Any]) -> Node:
+    def _record(self, tensors: Sequence[Tensor], live: int, y: Value, extra: tuple[Any, ...], options: dict[str, Any]) -> Node:
         """The node of one call, keeping what the rules of the live inputs ask for, and nothing more."""
         plan = self._plans.get(live)
         if plan is None:
@@ -144,24 +153,36 @@ class Primitive:
         kept: dict[str, Any] = {}
         for name, source, i in plan:
             if source == "input" and tensors[i] is not None:
-                kept[name] = tensors[i], tensors[i].storage.version
+                tensor: Value = tensors[i]
+                storage: Storage = tensor.storage
+                kept[name] = tensor, storage.version
             elif source == "y":
-                kept[name] = Tensor.of(y.data, None, y.storage), y.storage.version
+                storage = y.storage
+                kept[name] = tensor_of(y.data, None, storage), storage.version
             elif source == "byproduct":
-                kept[name] = Tensor.of(extra[i]), 0
+                kept[name] = tensor_of(extra[i]), 0
             else:
                 options = {**options, name: getattr(tensors[i], source, None)}
-        parents = tuple([tensor.node if alive else None for tensor, alive in zip(tensors, live)])
-        return Node(self, parents, kept, options, y.data.shape, y.data.dtype)
+        parents = []
+        for tensor in tensors:
+            parents.append(None if tensor is None else tensor.node)
+        return Node(self, tuple(parents), kept, options, y.data.shape, y.data.dtype)
 
-    def _plan(self, live: tuple[bool, ...]) -> tuple[tuple[str, str, int], ...]:
-        """What the rules of the live inputs ask for: (name, where it is found, its place there)."""
-        wanted = {need for name, alive in zip(self.inputs, live) if alive for need in self._needs.get(name, ())}
+    def _plan(self, live: int) -> tuple[tuple[str, str, int], ...]:
+        """What the rules of the live inputs (one bit each) ask for: (name, where it is found, its place there)."""
+        wanted = {need for i, name in enumerate(self.inputs) if live >> i & 1 for need in self._needs.get(name, ())}
         found = {"y": ("y", 0)}
         for i, name in enumerate(self.inputs):
             found |= {name: ("input", i), name + "_shape": ("shape", i), name + "_dtype": ("dtype", i)}
         found |= {name: ("byproduct", i) for i, name in enumerate(self.byproducts)}
         return tuple((name, *found[name]) for name in sorted(wanted - {*self.options, "wanted"}))
+
+
+def _note(noted: dict[Storage, int], tensors: Sequence[Tensor]) -> None:
+    """Write down what an op reads, and its version, for a remat that will read it again."""
+    for tensor in tensors:
+        if tensor is not None:
+            noted.setdefault(tensor.storage, tensor.storage.version)
 
 
 def _common_backend(op: Primitive, tensors: Sequence[Tensor]) -> Any:

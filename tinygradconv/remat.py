@@ -14,8 +14,8 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
 
-from tinygradconv.autodiff import Node, Primitive, next_sequence, no_grad, propagate, recording
-from tinygradconv.tape import reads
+from tinygradconv.autodiff import Primitive, next_sequence, no_grad, propagate, recording
+from tinygradconv.tape import Node, reads
 from tinygradconv.tensor import Storage, Tensor
 
 

@@ -111,6 +111,11 @@ def get(name: str) -> Any:
     return _current.get()[name]
 
 
+def current() -> dict[str, Any]:
+    """All settings by name, here and now, for those who read several; to be read only."""
+    return _current.get()
+
+
 @contextlib.contextmanager
 def settings(**changes: Any) -> Iterator[None]:
     """Change settings for a block: `with tgc.settings(threads=1, backend="reference"): …`.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinygradconv.anomaly import users_frame
-from tinygradconv.tensor import Storage, Tensor
+from tinygradconv.tensor import Storage, Tensor, Value, tensor_of
 
 if TYPE_CHECKING:
     from tinygradconv.primitive import Primitive
@@ -48,8 +48,7 @@ class Node:
                  shape: tuple[int, ...], dtype: np.dtype) -> None:
         self.op, self.parents, self.kept, self.options = op, parents, kept, options
         self.shape, self.dtype = shape, dtype
-        self.hooks: list | None = None
-        self.grad: Tensor | None = None
+        self.hooks = self.grad = None          # functions of the gradient; the gradient that backward() has added up in a leaf
         self.sequence = next(_sequence)
         if op is not None:
             frame = users_frame()
@@ -68,13 +67,15 @@ class Node:
         if self.kept is None:
             raise RuntimeError(f"{self.op.name} ({self.line}): its kept values were released by an earlier backward(). "
                                f"Call backward(retain_graph=True) the first time, or run the forward pass again")
-        if name in self.kept:
-            tensor, version = self.kept[name]
-            if tensor.storage.version != version:
-                raise RuntimeError(f"{self.op.name} ({self.line}): {name!r}, of shape {tensor.shape}, was changed in place after the "
-                                   f"forward pass (version {tensor.storage.version}, recorded at {version}). "
+        found = self.kept.get(name)
+        if found is not None:
+            tensor: Value = found[0]
+            storage: Storage = tensor.storage
+            if storage.version != found[1]:
+                raise RuntimeError(f"{self.op.name} ({self.line}): {name!r}, of shape {tensor.data.shape}, was changed in place after the "
+                                   f"forward pass (version {storage.version}, recorded at {found[1]}). "
                                    f"Call backward() before the optimiser's update")
-            return Tensor.of(tensor.data, self, tensor.storage) if name == "y" else tensor
+            return tensor_of(tensor.data, self, storage) if name == "y" else tensor
         return self.options[name] if name in self.options else self.op.defaults[name]
 
 

@@ -23,7 +23,7 @@ class Storage:
 
     def __init__(self) -> None:
         self.version = 0
-        self._packed: dict[Any, dict[Any, Any]] | None = None
+        self._packed = None
 
     def packed(self, view: Any) -> dict[Any, Any]:
         """A dict in which kernels keep their own layouts of one view of this memory, empty again once the version has moved."""
@@ -78,7 +78,22 @@ def _not_an_array(dtype: Any, problem: Exception) -> Exception:
     return problem
 
 
-class Tensor:
+def tensor_of(data: Any, node: Any = None, storage: Storage | None = None) -> Tensor:
+    """Tensor.of, for the engine."""
+    made: Value = Tensor.__new__(Tensor)
+    made.data = data
+    made.node = node
+    made.storage = Storage() if storage is None else storage
+    return made
+
+
+class Value:
+    """What ops take and give: an array, the node of the call that made it (None for a constant), and the storage that it shares."""
+
+    __slots__ = ("data", "node", "storage")
+
+
+class Tensor(Value):
     """Tensor(values, dtype=None, requires_grad=False): n-dimensional values with a memory of how they were computed.
 
     `values` (numbers, nested lists, an array) are copied; Python floats become float32, arrays keep their dtype (bool,
@@ -91,13 +106,9 @@ class Tensor:
     [2.0, 4.0]
     """
 
-    __slots__ = ("__weakref__", "data", "node", "storage")
+    __slots__ = ("__weakref__",)
     __array_ufunc__ = None             # so that array * tensor asks the tensor
     __hash__ = object.__hash__         # == compares values; a tensor is still a key by identity
-
-    data: np.ndarray
-    node: Any                          # autodiff.Node, or None for a constant
-    storage: Storage
 
     def __init__(self, values: Any, dtype: Any = None, *, requires_grad: bool = False) -> None:
         self.data = as_array(values, dtype, copy=True)
@@ -173,9 +184,7 @@ class Tensor:
     @classmethod
     def of(cls, data: Any, node: Any = None, storage: Storage | None = None) -> Tensor:
         """A tensor around an array that nobody else will write to: no copy. For op authors."""
-        self = cls.__new__(cls)
-        self.data, self.node, self.storage = data, node, storage if storage is not None else Storage()
-        return self
+        return tensor_of(data, node, storage)
 
     def detach(self) -> Tensor:
         """The same values (shared, not copied) with no memory of where they came from."""

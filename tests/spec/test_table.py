@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tinygradconv import Tensor
-from tinygradconv.autodiff import Node
+from tinygradconv.tape import Node
 from tinygradconv.models import lenet5
 from tinygradconv.ops.elementwise import tanh
 from tinygradconv.spec import (

@@ -18,6 +18,7 @@ import numpy as np
 
 from tinygradconv._compiled import memory
 from tinygradconv.kernels import KERNELS
+from tinygradconv.settings import current
 from tinygradconv.settings import get as setting
 
 from .reference import reference_kernel, reference_workspace
@@ -65,12 +66,24 @@ def _short_waits() -> Iterator[None]:
         del os.environ["GOMP_SPINCOUNT"]
 
 
-@dataclass(frozen=True)
+class _Module:
+    """The compiled kernels of one folder, and how many threads they were told to use."""
+
+    def __init__(self, compiled: Any) -> None:
+        self.compiled, self.threads = compiled, 0
+
+
+@cache
+def _module(folder: str) -> _Module:
+    return _Module(_compiled(folder))
+
+
+@dataclass(frozen=True, slots=True)
 class _Call:
     """How one kernel is called on arrays of one dtype; module is None for a NumPy definition."""
 
     function: Callable[..., None]
-    module: Any
+    module: _Module | None
     workspace: Callable[..., int] | None          # how many bytes of scratch, where the kernel wants any
     workspace_at: int
     inputs: tuple[int, ...]                       # the arguments that may have to be made contiguous
@@ -78,20 +91,21 @@ class _Call:
     pack: Callable[..., None] | None
 
 
-@cache
-def _call(name: str, dtype: np.dtype, reference: bool) -> _Call:
+def _call(name: str, dtype: np.dtype, backend: str) -> _Call:
+    """How to run a kernel under the setting `backend`."""
     row = KERNELS[name]
-    module = None if reference or not row.cpu else _compiled(row.folder)
+    home = None if backend == "reference" or not row.cpu else _module(row.folder)
+    module = None if home is None else home.compiled
     function = reference_kernel(name) if module is None else getattr(module, name)
     if hasattr(function, "__signatures__"):       # Cython's dispatch on the argument types costs microseconds; it is done here, once
         if dtype not in SPECIALISATION:
-            return _call(name, dtype, True)
+            return _call(name, dtype, "reference")
         function = function[SPECIALISATION[dtype]]
     at = row.arguments.index("workspace") if "workspace" in row.arguments else -1
     workspace = None if at < 0 else reference_workspace(name) if module is None else getattr(module, name + "_workspace")
     inputs = () if row.strided else tuple(i for i, argument in enumerate(row.arguments) if argument not in row.fills)
     pack = None if module is None or row.packs is None else getattr(module, name + "_pack")[SPECIALISATION[dtype]]
-    return _Call(function, module, workspace, at, inputs, -1 if pack is None else row.arguments.index(row.packs), pack)
+    return _Call(function, home, workspace, at, inputs, -1 if pack is None else row.arguments.index(row.packs), pack)
 
 
 def _with_packed(call: _Call, kernel: str, arguments: tuple[Any, ...], kept: dict[Any, Any] | None) -> tuple[Any, ...]:
@@ -100,7 +114,7 @@ def _with_packed(call: _Call, kernel: str, arguments: tuple[Any, ...], kept: dic
     array = None if kept is None else kept.get(key)
     if array is None:
         w = arguments[at]
-        array = memory.array((getattr(call.module, kernel + "_packed_bytes")(w, arguments[-1]),), np.uint8)
+        array = memory.array((getattr(call.module.compiled, kernel + "_packed_bytes")(w, arguments[-1]),), np.uint8)
         call.pack(w, array, arguments[-1])
         if kept is not None:
             kept[key] = array
@@ -113,7 +127,7 @@ class CPUBackend:
     name = "cpu"
 
     def __init__(self) -> None:
-        self._threads: dict[Any, int] = {}
+        self._calls: dict[tuple[str, np.dtype, str], _Call] = {}
 
     def empty(self, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
         """An array to be filled: from the pool where it is large, so that a training step meets no fresh pages."""
@@ -130,11 +144,15 @@ class CPUBackend:
 
         What a kernel packs is kept in `packed`, by kernel and last argument, where one is given; it is for the caller to empty.
         """
-        first = arguments[0]                  # an array, or a tuple of them, which its owner has made contiguous
-        call = _call(kernel, (first[0] if type(first) is tuple else first).dtype, setting("backend") == "reference")
-        if call.module is not None and self._threads.get(call.module) != (threads := setting("threads")):
-            self._threads[call.module] = threads
-            call.module.set_threads(threads)
+        settings, first = current(), arguments[0]           # an array, or a tuple of them, which its owner has made contiguous
+        key = kernel, (first[0] if type(first) is tuple else first).dtype, settings["backend"]
+        call = self._calls.get(key)
+        if call is None:
+            call = self._calls[key] = _call(*key)
+        module = call.module
+        if module is not None and module.threads != settings["threads"]:
+            module.threads = settings["threads"]
+            module.compiled.set_threads(module.threads)
         if call.workspace is not None:
             scratch = memory.array((call.workspace(arguments[-1], arguments[0].itemsize),), np.uint8)
             arguments = (*arguments[:call.workspace_at], scratch, *arguments[call.workspace_at:])

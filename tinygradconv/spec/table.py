@@ -12,8 +12,9 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-from tinygradconv.autodiff import Node, no_grad
+from tinygradconv.autodiff import no_grad
 from tinygradconv.backends import ABSTRACT
+from tinygradconv.tape import Node
 from tinygradconv.tensor import Tensor
 
 from .base import Shape, Spec
