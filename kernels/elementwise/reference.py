@@ -41,8 +41,18 @@ def _normal_cdf(x, out):
 
 
 def _gate(a, b, out):
-    """a where b > 0, else 0 (as a product: an infinite or NaN a meets a closed gate as NaN)."""
-    np.multiply(a, b > 0, out=out)
+    """a where b > 0, else 0, even for an infinite a: the way back through relu, from its result b."""
+    np.copyto(out, np.where(b > 0, a, 0))
+
+
+def _tanh_slope(a, b, out):
+    """a · (1 − b²): the way back through tanh, from its result b."""
+    np.multiply(a, 1 - b * b, out=out)
+
+
+def _sigmoid_slope(a, b, out):
+    """a · b · (1 − b): the way back through sigmoid, from its result b."""
+    np.multiply(a, b * (1 - b), out=out)
 
 
 UNARY = {
@@ -54,7 +64,8 @@ UNARY = {
 }
 BINARY = {
     "add": np.add, "subtract": np.subtract, "multiply": np.multiply, "divide": np.divide, "floor_divide": np.floor_divide,
-    "remainder": np.remainder, "pow": np.power, "maximum": np.maximum, "minimum": np.minimum, "gate": _gate,
+    "remainder": np.remainder, "pow": np.power, "maximum": np.maximum, "minimum": np.minimum,
+    "gate": _gate, "tanh_slope": _tanh_slope, "sigmoid_slope": _sigmoid_slope,
     "equal": np.equal, "not_equal": np.not_equal, "less": np.less, "less_equal": np.less_equal, "greater": np.greater,
     "greater_equal": np.greater_equal, "logical_and": np.logical_and, "logical_or": np.logical_or, "logical_xor": np.logical_xor,
 }

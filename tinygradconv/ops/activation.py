@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from tinygradconv.ops.elementwise import exp, expm1, gate, greater, square, tanh, unary, where
+from tinygradconv.ops.elementwise import binary, exp, expm1, gate, greater, square, tanh, unary, where
 from tinygradconv.ops.spelling import numpy_names
 from tinygradconv.promotion import as_tensors, floating_result
 from tinygradconv.tensor import Tensor
@@ -25,7 +25,9 @@ softplus = unary("softplus", "log(1 + eˣ), a smooth max(x, 0) that never overfl
 _normal_cdf = unary("normal_cdf", "Φ(x), the chance that a standard normal number is below x")
 
 relu.vjp(x=lambda g, y: gate(g, y))
-sigmoid.vjp(x=lambda g, y: g * (y * (1 - y)))
+_sigmoid_slope = binary("sigmoid_slope", "a · b · (1 − b): the cotangent a of y = b = σ(x), brought back to x")
+_sigmoid_slope.vjp(a=lambda g, b: _sigmoid_slope(g, b), b=lambda g, a, b: g * a * (1 - 2 * b))
+sigmoid.vjp(x=lambda g, y: _sigmoid_slope(g, y))
 softplus.vjp(x=lambda g, x: g * sigmoid(x))
 _normal_cdf.vjp(x=lambda g, x: g * _normal_density(x))
 

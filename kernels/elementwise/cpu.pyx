@@ -1,0 +1,96 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+"""Values one by one on the CPU: one pass over memory, whatever is broadcast.
+
+Floating arrays of one dtype that lie contiguous go through here, of any size; everything else (integers, bool, views with other strides,
+functions that are not listed) is left to the NumPy definition.
+
+A task is a run of 16,384 values of y, worked in blocks that stay in the first-level cache. Operands that are broadcast are laid out over
+a block in a small buffer, so that there is one loop for each operation (vectors.pxi) and it always meets whole lines.
+"""
+import numpy as np
+
+from tinygradconv.kernels.elementwise import reference
+
+include "common.pxi"
+include "transcendental.pxi"
+include "slope.pxi"
+include "elementwise/vectors.pxi"
+include "elementwise/operand.pxi"
+
+cdef object FLOAT = np.dtype(np.float32)
+cdef object DOUBLE = np.dtype(np.float64)
+cdef dict UNARY_NUMBERS = {"negative": NEGATIVE, "abs": ABS, "square": SQUARE, "exp": EXP, "tanh": TANH, "sigmoid": SIGMOID, "relu": RELU}
+cdef dict BINARY_NUMBERS = {"add": ADD, "subtract": SUBTRACT, "multiply": MULTIPLY, "divide": DIVIDE, "maximum": MAXIMUM,
+                            "minimum": MINIMUM, "gate": GATE, "tanh_slope": TANH_SLOPE, "sigmoid_slope": SIGMOID_SLOPE}
+
+cdef enum:
+    RUN = 16384
+
+
+def unary(x, y, op):
+    """reference.unary. One task per run of values."""
+    number, dtype = UNARY_NUMBERS.get(op), y.dtype
+    if number is None or x.dtype is not dtype or not (dtype is FLOAT or dtype is DOUBLE) or not mapped(number, x, None, y, dtype is FLOAT):
+        reference.unary(x, y, op)
+
+
+def binary(a, b, y, op):
+    """reference.binary. One task per run of values."""
+    number, dtype = BINARY_NUMBERS.get(op), y.dtype
+    if (number is None or a.dtype is not dtype or b.dtype is not dtype or not (dtype is FLOAT or dtype is DOUBLE)
+            or not mapped(number, a, b, y, dtype is FLOAT)):
+        reference.binary(a, b, y, op)
+
+
+def where(condition, a, b, y):
+    """reference.where."""
+    reference.where(condition, a, b, y)
+
+
+def copy(x, y):
+    """reference.copy."""
+    reference.copy(x, y)
+
+
+cdef bint mapped(int op, object a, object b, object y, bint single) except -1:
+    """y = op(a) or op(a, b), for arrays of one dtype; False, and nothing is done, where one of them does not lie as this needs it."""
+    cdef Operand first, second, result
+    cdef Py_ssize_t size, task
+    cdef bint fits = operand_of(y, &result) and spread_over(a, &first, &result) and (b is None or spread_over(b, &second, &result))
+    cdef const Operand* other = NULL if b is None else &second
+    if not fits:
+        return False
+    size = result.period
+    if size == 0:
+        return True
+    if threads_for(size) == 1:                     # without the price of entering a parallel region
+        run_of_values(op, &first, other, &result, 0, size, single)
+        return True
+    for task in prange((size + RUN - 1) // RUN, nogil=True, schedule="static", num_threads=threads_for(size)):
+        run_of_values(op, &first, other, &result, task * RUN, min(size, (task + 1) * RUN), single)
+    return True
+
+
+cdef void run_of_values(int op, const Operand* a, const Operand* b, const Operand* y, Py_ssize_t start, Py_ssize_t end,
+                        bint single) noexcept nogil:
+    """Values start … end − 1 of y."""
+    if single:
+        blocks_of_values(op, a, b, <float*>y.data, start, end)
+    else:
+        blocks_of_values(op, a, b, <double*>y.data, start, end)
+
+
+cdef void blocks_of_values(int op, const Operand* a, const Operand* b, floating* y, Py_ssize_t start, Py_ssize_t end) noexcept nogil:
+    """Block by block; what is broadcast in the same way over every block is laid out only once."""
+    cdef floating first[BLOCK]
+    cdef floating second[BLOCK]
+    cdef const floating* x = NULL
+    cdef const floating* z = NULL
+    cdef Py_ssize_t count
+    while start < end:
+        count = min(end - start, <Py_ssize_t>BLOCK)
+        x = line_of(a, start, count, first, x)
+        if b != NULL:
+            z = line_of(b, start, count, second, z)
+        line_of_values(op, x, z, y + start, count)
+        start += count

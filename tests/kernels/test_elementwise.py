@@ -1,0 +1,132 @@
+"""Values one by one: the compiled operations against NumPy however operands broadcast; e^x and tanh to the last bits; NaN and infinity."""
+from __future__ import annotations
+
+import importlib
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tinygradconv._compiled import isa
+from tinygradconv.kernels.elementwise import reference
+
+MODULES = {variant: importlib.import_module(f"tinygradconv._compiled.elementwise_{variant}") for variant in isa.variants()}
+UNARY = ["negative", "abs", "square", "exp", "tanh", "sigmoid", "relu"]
+BINARY = ["add", "subtract", "multiply", "divide", "maximum", "minimum", "gate", "tanh_slope", "sigmoid_slope"]
+DTYPES = st.sampled_from([np.float32, np.float64])
+EDGES = [0.0, -0.0, np.nan, np.inf, -np.inf, 1.0, -1.0, 1e-40, -1e-40, 88.9, -104.5, 3e38, -3e38, 0.5, -20.0, 20.0, 710.0, -746.0]
+
+pytestmark = pytest.mark.parametrize("variant", MODULES)
+
+
+def normal(shape, dtype, seed=0):
+    return np.random.default_rng(seed).standard_normal(shape).astype(dtype)
+
+
+def assert_same(got, want, roundings=8):
+    np.testing.assert_allclose(got, want, rtol=roundings * np.finfo(want.dtype).eps, atol=np.finfo(want.dtype).tiny)
+
+
+def shapes_like(shape):
+    """What broadcasts to `shape`: some axes 1, some leading ones left out."""
+    kept = st.tuples(*[st.sampled_from([n, 1]) for n in shape])
+    return st.tuples(kept, st.integers(0, len(shape))).map(lambda drawn: drawn[0][drawn[1]:])
+
+
+@st.composite
+def broadcasts(draw):
+    """(shape of y, shape of a, shape of b); y as the two of them make it."""
+    shape = tuple(draw(st.lists(st.sampled_from([1, 2, 3, 6, 7, 16, 33, 130]), max_size=4)))
+    a, b = draw(shapes_like(shape)), draw(shapes_like(shape))
+    return np.broadcast_shapes(a, b), a, b
+
+
+@given(size=st.sampled_from([0, 1, 3, 4, 7, 8, 15, 16, 17, 63, 1023, 1024, 1025, 5000]), dtype=DTYPES, op=st.sampled_from(UNARY))
+def test_functions_of_one_value_are_the_references(variant, size, dtype, op):
+    x, got, want = normal(size, dtype) * 3, np.full(size, np.nan, dtype), np.full(size, np.nan, dtype)
+    MODULES[variant].unary(x, got, op)
+    reference.unary(x, want, op)
+    assert_same(got, want)
+
+
+@given(shapes=broadcasts(), dtype=DTYPES, op=st.sampled_from(BINARY))
+def test_operands_broadcast_as_numpy_s(variant, shapes, dtype, op):
+    shape, a, b = shapes
+    a, b = normal(a, dtype), normal(b, dtype, 1)
+    got, want = np.full(shape, np.nan, dtype), np.full(shape, np.nan, dtype)
+    MODULES[variant].binary(a, b, got, op)
+    reference.binary(a, b, want, op)
+    assert_same(got, want)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("op", UNARY)
+def test_edges_of_one_value_are_numpy_s(variant, dtype, op):
+    x = np.array(EDGES, dtype)
+    got, want = np.empty_like(x), np.empty_like(x)
+    MODULES[variant].unary(x, got, op)
+    reference.unary(x, want, op)
+    np.testing.assert_allclose(got, want, rtol=8 * np.finfo(dtype).eps, atol=2e-45 if dtype == np.float32 else 0)
+    np.testing.assert_array_equal(np.signbit(got[:2]), np.signbit(want[:2]))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("op", BINARY)
+def test_edges_of_two_values_are_numpy_s(variant, dtype, op):
+    a, b = (grid.astype(dtype) for grid in np.meshgrid(np.float64(EDGES), np.float64(EDGES)))
+    got, want = np.empty_like(a), np.empty_like(a)
+    MODULES[variant].binary(a, b, got, op)
+    reference.binary(a, b, want, op)
+    np.testing.assert_allclose(got, want, rtol=8 * np.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("op, exact", [("exp", np.exp), ("tanh", np.tanh)])
+def test_exponentials_are_right_to_the_last_places(variant, dtype, op, exact):
+    """Against the x87's 64-bit mantissas, in units of the last place, subnormal results included."""
+    if np.finfo(np.longdouble).nmant < 63:
+        pytest.skip("this processor has no wider float to compare with")
+    random = np.random.default_rng(0)
+    limit = 88.7 if dtype == np.float32 else 709.7
+    x = np.concatenate([random.uniform(-limit * 1.15, limit, 50_000), random.standard_normal(50_000) * 2,
+                        10.0 ** random.uniform(-37, 0, 20_000) * random.choice([-1, 1], 20_000)]).astype(dtype)
+    got = np.empty_like(x)
+    MODULES[variant].unary(x, got, op)
+    want = exact(x.astype(np.longdouble))
+    units = np.abs(got - want) / np.spacing(np.abs(want.astype(dtype))).astype(np.longdouble)
+    assert units.max() <= (1.5 if op == "exp" else 3)
+
+
+def test_integers_and_views_go_to_numpy(variant):
+    whole = np.arange(6).reshape(2, 3)
+    got = np.empty((2, 3), whole.dtype)
+    MODULES[variant].binary(whole, whole[:1], got, "add")
+    np.testing.assert_array_equal(got, whole + whole[:1])
+    x, y = normal((40, 30), np.float32), np.empty((30, 40), np.float32)
+    MODULES[variant].unary(x.T, y, "square")
+    np.testing.assert_array_equal(y, x.T ** 2)
+    MODULES[variant].binary(x.T, y, y, "multiply")
+    np.testing.assert_allclose(y, x.T ** 3, rtol=1e-6)
+    truth = np.empty(40, bool)
+    MODULES[variant].unary(x[:, 0], truth, "isnan")
+    MODULES[variant].binary(x[:, 0], np.float32(0) * x[:, 1], truth, "greater")
+    np.testing.assert_array_equal(truth, x[:, 0] > 0)
+    with pytest.raises(ValueError, match="broadcast"):
+        MODULES[variant].binary(x, x[:, :7].copy(), x.copy(), "add")
+
+
+def test_thread_count_changes_no_bit(variant):
+    x, row, column = normal((999, 77), np.float32), normal(77, np.float32, 1), normal((999, 1), np.float32, 2)
+    results = []
+    try:
+        for threads in 1, 2, 3:
+            MODULES[variant].set_threads(threads)
+            filled = []
+            for op, *arrays in ("exp", x), ("tanh", x), ("add", x, row), ("multiply", column, x), ("divide", x, np.float32(3).reshape(())):
+                y = np.empty_like(x)
+                getattr(MODULES[variant], "unary" if len(arrays) == 1 else "binary")(*arrays, y, op)
+                filled.append(y.tobytes())
+            results.append(filled)
+    finally:
+        MODULES[variant].set_threads(1)
+    assert results[0] == results[1] == results[2]
