@@ -12,7 +12,11 @@ drop a Block and want the same lock. So the free lists are threaded through the 
 from cpython.buffer cimport PyBuffer_FillInfo
 from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE
 
-from numpy import dtype as numpy_dtype, ndarray
+from math import prod
+
+from numpy import dtype as numpy_dtype, empty as numpy_empty, float32, ndarray
+
+FLOAT = numpy_dtype(float32)
 
 cdef extern from "pythread.h":
     ctypedef void* PyThread_type_lock
@@ -48,6 +52,7 @@ cdef extern from *:
 cdef enum:
     SMALLEST = 6                    # the first class holds 2⁶ = 64 bytes
     CLASSES = 4 * (62 - SMALLEST)   # and the last 2⁶²
+    POOLED_FROM = 1 << 16           # bytes of an array; smaller ones are quicker from malloc than from the pool
 
 cdef PyThread_type_lock LOCK = PyThread_allocate_lock()
 cdef void* FREE[CLASSES]            # the first free block of each class; a free block's first bytes hold the next one's address
@@ -162,19 +167,42 @@ def array(tuple shape, dtype):
     `dtype` is anything that np.dtype takes except one that holds Python objects, a ValueError. A negative axis is a ValueError, a
     size that no address can reach a MemoryError.
     """
-    cdef Py_ssize_t nbytes, axis
+    kind = dtype_of(dtype)
+    return pooled(shape, kind, bytes_of(shape, kind))
+
+
+def empty(tuple shape, dtype):
+    """`array` where it takes 64 KB or more, and NumPy's own array where it is smaller, which malloc has at hand."""
+    kind = dtype_of(dtype)
+    cdef Py_ssize_t nbytes = bytes_of(shape, kind)
+    return numpy_empty(shape, kind) if nbytes < POOLED_FROM else pooled(shape, kind, nbytes)
+
+
+cdef inline object dtype_of(object dtype):
+    return dtype if dtype is FLOAT or isinstance(dtype, numpy_dtype) else numpy_dtype(dtype)
+
+
+cdef Py_ssize_t bytes_of(tuple shape, object kind) except -1:
+    """What an array takes; see array for the errors."""
+    cdef Py_ssize_t nbytes = 4 if kind is FLOAT else kind.itemsize, axis
     cdef int i
-    kind = dtype if type(dtype) is numpy_dtype else numpy_dtype(dtype)
-    nbytes = kind.itemsize
-    if kind.hasobject:
+    try:
+        for i in range(PyTuple_GET_SIZE(shape)):
+            axis = <object>PyTuple_GET_ITEM(shape, i)
+            if axis < 0:
+                raise ValueError(f"array: every axis must be at least 0, got shape {shape}")
+            if axis and nbytes > (<Py_ssize_t>1 << 61) // axis:
+                raise OverflowError
+            nbytes *= axis
+    except OverflowError:
+        raise MemoryError(f"no memory for an array of shape {shape} and dtype {kind}, {prod(shape) * kind.itemsize:,} bytes") from None
+    return nbytes
+
+
+cdef object pooled(tuple shape, object kind, Py_ssize_t nbytes):
+    """An ndarray over a Block of its own."""
+    if kind is not FLOAT and kind.hasobject:
         raise ValueError(f"array: dtype {kind} holds Python objects, which a pool of plain bytes cannot keep")
-    for i in range(PyTuple_GET_SIZE(shape)):
-        axis = <object>PyTuple_GET_ITEM(shape, i)
-        if axis < 0:
-            raise ValueError(f"array: every axis must be at least 0, got shape {shape}")
-        if axis and nbytes > (<Py_ssize_t>1 << 61) // axis:
-            raise MemoryError(f"no memory for an array of shape {shape} and dtype {kind}: {IN_USE} bytes are in use, {CACHED} cached")
-        nbytes *= axis
     cdef Block block = Block.__new__(Block)
     block.fill(nbytes)
     return ndarray(shape, kind, block)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import math
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -24,8 +23,6 @@ from tinygradconv.settings import get as setting
 from .reference import reference_kernel, reference_workspace
 
 SPECIALISATION = {np.dtype(np.float32): "float", np.dtype(np.float64): "double"}
-ADDRESSES = 1 << 61           # bytes; no memory has more
-POOLED_FROM = 1 << 16         # bytes; smaller arrays are quicker from malloc than from the pool
 
 
 @cache
@@ -125,19 +122,10 @@ class CPUBackend:
     """NumPy arrays, Cython kernels."""
 
     name = "cpu"
+    empty = staticmethod(memory.empty)        # an array to be filled: from the pool where it is large, so that a step meets no fresh pages
 
     def __init__(self) -> None:
         self._calls: dict[tuple[str, np.dtype, str], _Call] = {}
-
-    def empty(self, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-        """An array to be filled: from the pool where it is large, so that a training step meets no fresh pages."""
-        dtype = dtype if type(dtype) is np.dtype else np.dtype(dtype)
-        nbytes = math.prod(shape) * dtype.itemsize
-        if nbytes < POOLED_FROM:
-            return np.empty(shape, dtype)
-        if nbytes >= ADDRESSES:
-            raise MemoryError(f"no memory for an array of shape {shape} and dtype {dtype}, {nbytes:,} bytes")
-        return memory.array(shape, dtype)
 
     def run(self, kernel: str, *arguments: Any, packed: dict[Any, Any] | None = None) -> None:
         """Run one kernel; inputs that are not C-contiguous are copied first unless the kernel takes strided arrays.
