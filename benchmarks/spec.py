@@ -10,11 +10,13 @@ from .common import Benchmark
 class Specs(Benchmark):
     """Everything that is worked out from a spec, for the networks of the zoo."""
 
-    params = [["lenet5"]]
+    params = [["lenet5", "resnet20", "resnet50"]]
     param_names = ["model"]
 
     def prepare(self, model: str) -> None:
         """The spec, the shape that it is made for, and its JSON."""
+        if model not in MODELS:
+            raise NotImplementedError(f"no {model} here yet")
         self.spec, self.shape = MODELS[model]
         self.text = self.spec.to_json()
 
