@@ -44,8 +44,9 @@ def compare(base: Commit, head: Commit, repository: Path, *, only: str = "", eve
     report = Report(base, head, (base_counters, head_counters), missing={work: missing[work] for work in head_counters.keys() & missing})
     findings = rises(base_counters, head_counters)
     if clock:
+        changed = _changed(report, modules)
         common = [work for work in head_counters if work in base_counters]
-        works = common if everything else [work for work in common if _changed(work, report, modules)]
+        works = common if everything else [work for work in common if changed(work)]
         report.timings = timings(base, head, works, limit=limit, threads=threads, say=say)
         findings += [Finding(row.work, TIME, 1.0, round(row.ratio, 3)) for row in report.timings if row.slower]
     report.findings = judged(findings, acceptances(head.name, repository))
@@ -80,12 +81,15 @@ def _count(base: Commit, head: Commit, base_counters: Counters, head_counters: C
     return {work: {module for modules in used for module in modules.get(work, ())} for work in head_counters}
 
 
-def _changed(work: str, report: Report, modules: dict[str, set[str]] | None) -> bool:
-    """Whether a counter of the work differs, or the machine code of a module that it runs; any work may have where nothing was counted."""
+def _changed(report: Report, modules: dict[str, set[str]] | None) -> Callable[[str], bool]:
+    """Whether a counter of a work differs, or the machine code of a module that it runs; any work may have where nothing was counted."""
     if modules is None:
-        return report.base.name != report.head.name
-    before, after = (counters[work] for counters in report.counters)
-    if before.keys() != after.keys() or any(abs(after[name] - before[name]) > SAME * before[name] for name in before):
-        return True
+        return lambda work: report.base.name != report.head.name
     old, new = report.base.compiled(), report.head.compiled()
-    return any(old.get(module) != new.get(module) for module in modules[work])
+    rebuilt = {module for module in old.keys() | new.keys() if old.get(module) != new.get(module)}
+
+    def changed(work: str) -> bool:
+        before, after = (counters[work] for counters in report.counters)
+        return (before.keys() != after.keys() or not rebuilt.isdisjoint(modules[work])
+                or any(abs(after[name] - before[name]) > SAME * before[name] for name in before))
+    return changed

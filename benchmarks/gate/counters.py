@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,30 +21,41 @@ ALLOCATORS = ("empty", "empty_like", "zeros", "zeros_like", "ones", "full")     
 
 @contextlib.contextmanager
 def counted_allocations() -> Iterator[list[str]]:
-    """Within the block, every array from the pool or from NumPy's allocating functions adds its function's name to the list.
+    """Within the block, every array from the back end, the pool or NumPy's allocating functions adds its function's name to the list.
 
-    Arrays that NumPy makes for its own results (`a + b`) are not seen: the back end writes into arrays that it was handed.
+    One that calls another for it counts once. Arrays that NumPy makes for its own results (`a + b`) are not seen: the back end writes into
+    arrays that it was handed.
     """
     calls: list[str] = []
-    saved: list[tuple[ModuleType, str, Any]] = []
+    saved: list[tuple[Any, str, Any]] = []
+    within = False
 
-    def count(module: ModuleType, name: str) -> None:
-        function = getattr(module, name)
+    def count(owner: Any, name: str) -> None:
+        original = vars(owner)[name]
+        function = original.__func__ if isinstance(original, staticmethod) else original
 
         def counted(*arguments: Any, **options: Any) -> Any:
-            calls.append(f"{module.__name__}.{name}")
-            return function(*arguments, **options)
-        saved.append((module, name, function))
-        setattr(module, name, counted)
+            nonlocal within
+            if within:
+                return function(*arguments, **options)
+            calls.append(f"{owner.__name__}.{name}")
+            within = True
+            try:
+                return function(*arguments, **options)
+            finally:
+                within = False
+        saved.append((owner, name, original))
+        setattr(owner, name, staticmethod(counted) if isinstance(original, staticmethod) else counted)
 
+    count(cpu_module.CPUBackend, "empty")
     count(cpu_module.memory, "array")
     for name in ALLOCATORS:
         count(np, name)
     try:
         yield calls
     finally:
-        for module, name, function in saved:
-            setattr(module, name, function)
+        for owner, name, original in saved:
+            setattr(owner, name, original)
 
 
 def counters_of(work: Work) -> dict[str, int]:
