@@ -46,7 +46,7 @@ float chains(long rounds, float b, float c) {
 FLAGS = ["-O3", "-march=native", "-ffp-contract=fast", "-funroll-loops", "-shared", "-fPIC"]
 ROUNDS = 5_000_000            # some 20 ms
 COPIED = 1 << 27              # bytes, beyond the caches
-REPEATS = 5
+REPEATS = 12
 
 
 @dataclass(frozen=True)
