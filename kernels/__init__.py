@@ -51,6 +51,7 @@ KERNELS: dict[str, Kernel] = {
     "im2col":              _row("im2col", "x, cols, geo", "cols"),
     "col2im":              _row("im2col", "cols, x, geo", "x"),
     "matmul":              _row("matmul", "a, b, y, transpose_a, transpose_b", "y"),
+    "dense":               _row("matmul", "x, w, bias, y, activation", "y", packs="w"),
     "max_pool2d":          _row("pool", "x, y, where, geo", "y, where"),
     "pool_gather":         _row("pool", "x, where, y, geo", "y"),
     "pool_scatter":        _row("pool", "g, where, x, geo", "x"),

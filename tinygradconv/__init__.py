@@ -80,7 +80,7 @@ from .ops.gather import gather, scatter_add, take, take_along_axis
 from .ops.im2col import col2im, im2col
 from .ops.join import concat, pad, repeat, roll, split, stack, tile, unstack
 from .ops.loss import binary_cross_entropy_with_logits, cross_entropy, huber, l1, mse
-from .ops.matmul import matmul
+from .ops.matmul import dense, matmul
 from .ops.norm import batch_norm, batch_norm_inference, group_norm, layer_norm, local_response_norm
 from .ops.pool import (
     avg_pool1d,

@@ -1,7 +1,9 @@
-"""Batched matrix products, either operand transposed or not."""
+"""Batched matrix products, either operand transposed or not; and a dense layer, a product with what follows it."""
 from __future__ import annotations
 
 import numpy as np
+
+from ..epilogue import finish
 
 
 def matmul(a, b, y, transpose_a, transpose_b):
@@ -12,3 +14,16 @@ def matmul(a, b, y, transpose_a, transpose_b):
     y  (B, M, N), filled
     """
     y[...] = np.matmul(a.transpose(0, 2, 1) if transpose_a else a, b.transpose(0, 2, 1) if transpose_b else b)
+
+
+def dense(x, w, bias, y, activation):
+    """y = act(x @ w + bias).
+
+    x           (M, I)
+    w           (I, O)
+    bias        (O,) or None
+    y           (M, O), filled
+    activation  a number of ACTIVATIONS
+    """
+    np.matmul(x, w, out=y)
+    finish(y, None, bias, None, activation)

@@ -1,4 +1,4 @@
-"""Matrix products: y[…, m, n] = Σₖ a[…, m, k] · b[…, k, n]."""
+"""Matrix products, y[…, m, n] = Σₖ a[…, m, k] · b[…, k, n], and the dense layer, y = act(x @ w + bias), as one op."""
 from __future__ import annotations
 
 import math
@@ -6,8 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from tinygradconv.autodiff import primitive
+from tinygradconv.autodiff import Primitive, primitive, recording
+from tinygradconv.backends import ACTIVATIONS
+from tinygradconv.ops.bias import activation_slope, bias_backward, checked_activation
 from tinygradconv.ops.shape import broadcast_to, expand_dims, reshape
+from tinygradconv.ops.windows import floating_tensors
 from tinygradconv.promotion import as_tensors, result_dtype
 from tinygradconv.tensor import Tensor
 
@@ -64,3 +67,49 @@ def matmul(a: Any, b: Any) -> Tensor:
         y = _matmul(reshape(broadcast_to(left, (*lead, M, K)), (math.prod(lead), M, K)),
                     reshape(broadcast_to(right, (*lead, K, N)), (math.prod(lead), K, N)), transpose_a=False, transpose_b=False)
     return reshape(y, (*lead, *((M,) if a.ndim > 1 else ()), *((N,) if b.ndim > 1 else ())))
+
+
+def _dense(activation: str | None) -> Primitive:
+    """The op y = act(x @ w + bias), x (M, I), w (I, O): one per activation, since what its rule keeps depends on it."""
+    @primitive(optional=("bias",), packs="w", name="dense")
+    def dense_forward(be: Any, x: Any, w: Any, bias: Any, *, packed: dict | None) -> Any:
+        y = be.empty((x.shape[0], w.shape[1]), x.dtype)
+        be.run("dense", x, w, bias, y, ACTIVATIONS[activation], packed=packed)
+        return y
+
+    def rule(g: Tensor, x: Tensor, w: Tensor, wanted: tuple[str, ...], y: Tensor | None = None) -> dict[str, Tensor]:
+        """With z = x @ w + bias: dz = g · act'(z), whose sum over the rows is the cotangent of the bias."""
+        if recording() or (activation is None and "bias" not in wanted):
+            dz = activation_slope(g, y, activation=activation)
+            dbias = dz.sum(0) if "bias" in wanted else None
+        else:
+            dz, dbias = bias_backward(g, y, activation=activation)
+        return {"x": _grad_a(dz, w, False, False) if "x" in wanted else None,
+                "w": _grad_b(dz, x, False, False) if "w" in wanted else None, "bias": dbias}
+
+    if activation is None:                                   # a rule keeps what it names: y only where there is an activation
+        return dense_forward.joint_vjp(lambda g, x, w, wanted: rule(g, x, w, wanted))
+    return dense_forward.joint_vjp(rule)
+
+
+_dense_ops = {activation: _dense(activation) for activation in ACTIVATIONS}
+
+
+def dense(x: Any, w: Any, bias: Any = None, *, activation: str | None = None) -> Tensor:
+    """y = act(x @ w + bias): y[…, o] = act(bias[o] + Σᵢ x[…, i] · w[i, o]), a fully connected layer in one op.
+
+    x (…, I), w (I, O), bias (O,) or None, `activation` None, 'relu' or 'tanh'; y (…, O). The widest floating dtype wins; integers become
+    float32. ValueError names the shapes that do not fit together.
+    """
+    names = ("x", "w") if bias is None else ("x", "w", "bias")
+    x, w, *rest = floating_tensors("dense", names, (x, w) if bias is None else (x, w, bias))
+    if w.ndim != 2:
+        raise ValueError(f"dense: w must have two axes (inputs, outputs), got shape {w.shape}")
+    if x.ndim == 0 or x.shape[-1] != w.shape[0]:
+        raise ValueError(f"dense: w takes {w.shape[0]} inputs, so x must end in an axis of {w.shape[0]}. x is {x.shape}; w is {w.shape}"
+                         + (". w looks like PyTorch's (outputs, inputs): use w.T" if x.shape[-1:] == w.shape[1:] else ""))
+    if rest and rest[0].shape != w.shape[1:]:
+        raise ValueError(f"dense: bias must have shape {w.shape[1:]}, one value per output, got {rest[0].shape}")
+    rows = x if x.ndim == 2 else reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))
+    y = _dense_ops[checked_activation("dense", activation)](rows, w, rest[0] if rest else None)
+    return y if x.ndim == 2 else reshape(y, (*x.shape[:-1], w.shape[1]))
