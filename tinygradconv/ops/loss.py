@@ -4,26 +4,28 @@
     mse, l1, huber   (p − t)²,  |p − t|,  between the two
     binary_cross_entropy_with_logits   −t·log σ(x) − (1 − t)·log(1 − σ(x))
 
-`reduction` is "mean", "sum" or "none". All are compositions of ops with rules, stable for logits of any size.
+`reduction` is "mean", "sum" or "none". All are stable for logits of any size. Cross-entropy of class indices is one kernel, which gives
+the gradient too; the others are compositions of ops with rules.
 """
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
+from tinygradconv.autodiff import primitive, recording
 from tinygradconv.geometry import integer, real
 from tinygradconv.ops.activation import softplus
 from tinygradconv.ops.elementwise import abs, less_equal, square, where
-from tinygradconv.ops.gather import gather_flat
 from tinygradconv.ops.reduce import mean, sum
-from tinygradconv.ops.softmax import log_softmax
+from tinygradconv.ops.softmax import log_softmax, softmax
 from tinygradconv.ops.spelling import numpy_names
 from tinygradconv.ops.windows import floating_tensors
 from tinygradconv.promotion import as_tensors
 from tinygradconv.tensor import Tensor
 
-REDUCTIONS = ("mean", "sum", "none")
+REDUCTIONS = {"none": 0, "sum": 1, "mean": 2}               # their numbers in the kernel
 
 
 def _check_reduction(name: str, reduction: str) -> None:
@@ -53,14 +55,16 @@ def cross_entropy(logits: Any, targets: Any, *, weights: Any = None, label_smoot
     if logits.ndim < 1 or logits.shape[-1] < 1:
         raise ValueError(f"{name}: logits must have at least one class on the last axis, got shape {logits.shape}")
     if ignore_index is not None:
-        ignore_index = integer("ignore_index", ignore_index, at_least=-2**63, where=name)
+        ignore_index = integer("ignore_index", ignore_index, at_least=-2**63, at_most=2**63 - 1, where=name)
     if not 0 <= real("label_smoothing", label_smoothing, where=name) <= 1:
         raise ValueError(f"{name}: label_smoothing must be between 0 and 1, got {label_smoothing!r}")
     _check_targets(name, logits, targets, ignore_index)
     chosen = None if weights is None else _class_weights(name, weights, logits)
     if targets.dtype.kind == "f":
         return _of_probabilities(logits, targets.astype(logits.dtype), chosen, label_smoothing, reduction)
-    return _of_indices(logits, targets, chosen, label_smoothing, ignore_index, reduction)
+    labels = targets if targets.device == "abstract" else Tensor.of(_labels(name, targets.data, logits.shape[-1], ignore_index))
+    return _of_labels(logits, labels, weights=chosen, smoothing=float(label_smoothing), ignore=-1 if ignore_index is None else ignore_index,
+                      reduction=reduction)
 
 
 def _of_probabilities(logits: Tensor, q: Tensor, weights: np.ndarray | None, smoothing: float, reduction: str) -> Tensor:
@@ -71,24 +75,50 @@ def _of_probabilities(logits: Tensor, q: Tensor, weights: np.ndarray | None, smo
     return _reduced(-sum(terms if weights is None else terms * weights, -1), reduction)
 
 
-def _of_indices(logits: Tensor, targets: Tensor, weights: np.ndarray | None, smoothing: float, ignore: int | None,
-                reduction: str) -> Tensor:
-    log_p, C = log_softmax(logits), logits.shape[-1]
-    labels = targets.data if targets.device == "abstract" else targets.numpy().astype(np.int64)
-    counted = None if ignore is None else labels != ignore
-    labels = labels if counted is None else np.where(counted, labels, 0)
-    share = None if weights is None else weights[labels]      # what each example weighs
-    if counted is not None:
-        share = counted.astype(logits.dtype) if share is None else share * counted
-    losses = -gather_flat(log_p, labels + (np.arange(labels.size, dtype=np.int64) * C).reshape(labels.shape))
-    losses = losses if weights is None else losses * weights[labels]
-    if smoothing:
-        everything = log_p if weights is None else log_p * weights
-        losses = losses * (1 - smoothing) - sum(everything, -1) * (smoothing / C)
-    losses = losses if counted is None else where(counted, losses, 0)
-    if reduction == "mean" and share is not None:
-        return sum(losses) / share.sum(dtype=np.float64).astype(logits.dtype)
-    return _reduced(losses, reduction)
+@primitive(byproducts=("slope",))
+def _of_labels(be: Any, logits: Any, labels: Any, *, weights: np.ndarray | None, smoothing: float, ignore: int, reduction: str) -> Any:
+    """(loss, slope): labels (…) are int64, in range or `ignore`; slope (…, C) is the derivative of each example's loss, or of the mean."""
+    rows = math.prod(logits.shape[:-1]), logits.shape[-1]
+    y, slope = be.empty(labels.shape if reduction == "none" else (), logits.dtype), be.empty(logits.shape, logits.dtype)
+    be.run("cross_entropy", logits.reshape(rows), labels.reshape(-1), weights, y.reshape(-1), slope.reshape(rows), smoothing, ignore,
+           REDUCTIONS[reduction])
+    return y, slope
+
+
+def _of_labels_rule(g: Tensor, logits: Tensor, labels: Tensor, slope: Tensor, weights: np.ndarray | None, smoothing: float, ignore: int,
+                    reduction: str) -> Tensor:
+    """g · slope, slope = Σ_c q·w · softmax − q·w; where the backward pass is itself recorded, made of ops again."""
+    g = g.reshape((*g.shape, 1)) if reduction == "none" else g
+    if not recording():
+        return slope * g
+    counted, C = labels.data != ignore, logits.shape[-1]
+    classes = np.where(counted, labels.data, 0)
+    amounts = np.full(logits.shape, smoothing / C)                                       # q · w
+    amounts += (1 - smoothing) * (classes[..., None] == np.arange(C))
+    amounts *= 1 if weights is None else weights
+    share = 1 if reduction != "mean" else counted.sum() if weights is None else weights[classes[counted]].sum(dtype=np.float64)
+    amounts = Tensor.of(amounts.astype(logits.dtype))
+    each = softmax(logits) * amounts.sum(-1, keepdims=True) - amounts
+    return where(counted[..., None], each * (g / float(share)), 0)
+
+
+_of_labels.vjp(logits=_of_labels_rule)
+_of_labels.name = "cross_entropy"
+
+
+def _labels(name: str, values: np.ndarray, C: int, ignore: int | None) -> np.ndarray:
+    """A copy of class indices as int64; ValueError where one is neither a class nor the one to ignore."""
+    labels = values.astype(np.int64, order="C")
+    if ignore is None and (labels.size == 0 or labels.view(np.uint64).max() < C):        # a negative one is a very large one there
+        return labels
+    bad = (values < 0) | (values >= C)
+    if ignore is not None:
+        bad &= values != ignore
+    if bad.any():
+        at = tuple(int(i) for i in np.argwhere(bad)[0])
+        raise ValueError(f"{name}: targets must be classes 0 … {C - 1}, got {values[at].item()} at index {at}. "
+                         f"To leave such examples out use ignore_index={values[at].item()}")
+    return labels
 
 
 def _class_weights(name: str, weights: Any, logits: Tensor) -> np.ndarray:
@@ -103,8 +133,8 @@ def _class_weights(name: str, weights: Any, logits: Tensor) -> np.ndarray:
 
 
 def _check_targets(name: str, logits: Tensor, targets: Tensor, ignore: int | None) -> None:
-    """Targets of the right kind, shape and range; the message says which target is wrong."""
-    C, kind = logits.shape[-1], targets.dtype.kind
+    """Targets of the right kind and shape, and probabilities in range; the message says which target is wrong."""
+    kind = targets.dtype.kind
     if kind == "f":
         if targets.shape != logits.shape:
             raise ValueError(f"{name}: floating targets are probabilities and must have the shape {logits.shape} of logits, "
@@ -120,19 +150,8 @@ def _check_targets(name: str, logits: Tensor, targets: Tensor, ignore: int | Non
         raise ValueError(f"{name}: integer targets are class indices and must have shape {logits.shape[:-1]} for logits "
                          f"{logits.shape}, got {targets.shape}"
                          + (". For one-hot targets use targets.astype('float32')" if targets.shape == logits.shape else ""))
-    if targets.device == "abstract":
-        return
     if kind == "f":
         _check_probabilities(name, targets)
-        return
-    values = targets.numpy()
-    bad = (values < 0) | (values >= C)
-    if ignore is not None:
-        bad &= values != ignore
-    if bad.any():
-        at = tuple(int(i) for i in np.argwhere(bad)[0])
-        raise ValueError(f"{name}: targets must be classes 0 … {C - 1}, got {values[at].item()} at index {at}. "
-                         f"To leave such examples out use ignore_index={values[at].item()}")
 
 
 def _check_probabilities(name: str, targets: Tensor) -> None:
