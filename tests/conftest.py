@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, settings
 
 import tinygradconv as tgc
 
-settings.register_profile("here", deadline=None, max_examples=25, derandomize=bool(os.environ.get("CI")),
+settings.register_profile("here", deadline=None, max_examples=int(os.environ.get("TGC_TEST_EXAMPLES", 25)),
+                          derandomize=bool(os.environ.get("CI")),
                           suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 settings.load_profile("here")
 

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from tinygradconv import Tensor
-from tinygradconv.tape import Node
 from tinygradconv.models import lenet5
 from tinygradconv.ops.elementwise import tanh
 from tinygradconv.spec import (
@@ -33,6 +32,7 @@ from tinygradconv.spec import (
     Sum,
     Tanh,
 )
+from tinygradconv.tape import Node
 
 
 def test_lenet5_layer_by_layer():

@@ -4,7 +4,7 @@ from __future__ import annotations
 from dataclasses import KW_ONLY
 from typing import Any
 
-from tinygradconv.ops.matmul import matmul
+from tinygradconv.ops.matmul import dense
 from tinygradconv.tensor import Tensor
 
 from ..base import Layer, Parameter, Shape, layer
@@ -15,6 +15,8 @@ from ..initial import Constant, Initialiser, initialiser
 @layer
 class Dense(Layer):
     """y = x @ weight + bias for a flat vector of I values: `features` outputs. Parameters: weight (I, features), bias (features,)."""
+
+    takes = frozenset({"relu", "tanh"})
 
     features: int = size()
     _: KW_ONLY
@@ -36,6 +38,5 @@ class Dense(Layer):
     def window(self, shape: Shape) -> tuple[tuple[Any, ...], tuple[Any, ...]] | None:
         return (shape[:-1], shape[:-1]) if len(shape) > 1 else None      # every unit sees the whole of a flattened image
 
-    def apply(self, *inputs: Tensor, site: Any) -> Tensor:
-        y = matmul(inputs[0], site.parameters["weight"])
-        return y + site.parameters["bias"] if self.bias else y
+    def apply(self, *inputs: Tensor, site: Any, activation: str | None = None) -> Tensor:
+        return dense(inputs[0], site.parameters["weight"], site.parameters.get("bias"), activation=activation)
