@@ -1,16 +1,11 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 """Pooling on the CPU. Every loop's innermost run goes along C, which is contiguous in images, outputs and positions.
 
-The channels of one cell are worked in blocks of two SIMD registers, or of one where there are fewer channels. The last block of
-a cell may overlap the one before it: both compute the same values. With fewer channels than lanes, a register reads on into the
-next cell, and only the lanes that count are written. Pointers count in elements through `at`.
+The channels of one cell are worked in blocks of four SIMD registers, or of two or one where there are fewer channels. The last block
+of a cell may overlap the one before it: both compute the same values. With fewer channels than lanes, a register reads and writes on
+into the next cell of the same row, which is written after it. Pointers count in elements through `at`.
 """
 include "common.pxi"
-
-ctypedef fused vector:
-    vector_float
-    vector_double
-
 
 cdef inline const vector* at(const vector* array, Py_ssize_t element) noexcept nogil:
     """Where a register that begins at this element of the array lies."""
@@ -25,6 +20,13 @@ cdef inline Py_ssize_t lanes_of(const vector* array) noexcept nogil:
     return TGC_BYTES // (4 if vector is vector_float else 8)
 
 
+cdef inline vector zeros(const vector* like) noexcept nogil:
+    """A register of zeros."""
+    cdef vector value
+    memset(&value, 0, TGC_BYTES)
+    return value
+
+
 cdef inline vector read(const vector* array, Py_ssize_t element, Py_ssize_t end, const bint partial) noexcept nogil:
     """The register that begins at an element. With `partial`, one that would read past `end` takes zeros from there on."""
     cdef vector value
@@ -36,10 +38,11 @@ cdef inline vector read(const vector* array, Py_ssize_t element, Py_ssize_t end,
     return at(array, element)[0]
 
 
-cdef inline void write(vector* array, Py_ssize_t element, vector value, Py_ssize_t count, const bint partial) noexcept nogil:
-    """Store a register at an element; with `partial`, its first `count` lanes."""
-    if partial:
-        memcpy(<void*>at(<const vector*>array, element), &value, count * (4 if vector is vector_float else 8))
+cdef inline void write(vector* array, Py_ssize_t element, vector value, Py_ssize_t end, const bint partial) noexcept nogil:
+    """Store a register at an element. With `partial`, one that would reach past `end` ends there; one before it runs on into the
+    next cell, whose own values are stored after it."""
+    if partial and element + lanes_of(array) > end:
+        memcpy(<void*>at(<const vector*>array, element), &value, (end - element) * (4 if vector is vector_float else 8))
     else:
         (<vector*>at(<const vector*>array, element))[0] = value
 
@@ -69,5 +72,8 @@ cdef struct Taps:
     Py_ssize_t ky0, ky1, kx0, kx1, iy, ix
 
 
+include "pool/cover.pxi"
+include "pool/taps.pxi"
 include "pool/maximum.pxi"
+include "pool/scatter.pxi"
 include "pool/weighted.pxi"

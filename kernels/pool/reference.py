@@ -1,54 +1,51 @@
-"""Pooling: the maximum of a window with its position, a gather at positions, a weighted sum, and the adjoints of the last two."""
+"""Pooling: the maximum of a window with its tap, a gather at taps, a weighted sum, and the adjoints of the last two."""
 from __future__ import annotations
 
 import numpy as np
 
 
 def max_pool2d(x, y, where, geo):
-    """y[n, oy, ox, c] = max x[n, iy, ix, c] over the cells of window (oy, ox) inside the image; where = (iy·W + ix)·C + c of it.
+    """y[n, oy, ox, c] = max x[n, iy, ix, c] over the cells of window (oy, ox) inside the image; where = ky·kw + kx of it, its tap.
 
     The first maximum in window order (ky, kx) counts, and the first NaN beats every number. A window that lies wholly in
-    the padding gives y = −∞ and where = −1, which pool_gather reads as 0 and pool_scatter skips.
+    the padding gives y = −∞ and where = kh·kw, no tap, which pool_gather reads as 0 and pool_scatter skips.
 
     x      (N, H, W, C)
     y      (N, OH, OW, C), filled
-    where  (N, OH, OW, C) int32, filled: positions within each window's own image
+    where  (N, OH, OW, C) uint8 where kh·kw ≤ 255, else int32; filled
     """
+    none = geo.kh * geo.kw
     y[...] = -np.inf
-    where[...] = -1
-    channels = np.arange(geo.C, dtype=np.int32)
-    for cells, windows, iy, ix in _taps(geo):
+    where[...] = none
+    for tap, (cells, windows) in enumerate(_taps(geo)):
         value, best, place = x[cells], y[windows], where[windows]
-        position = ((iy[:, None] * geo.W + ix)[..., None] * geo.C + channels).astype(np.int32)
-        takes = (place < 0) | (value > best) | (np.isnan(value) & ~np.isnan(best))
+        takes = (place == none) | (value > best) | (np.isnan(value) & ~np.isnan(best))
         np.copyto(best, value, where=takes)                                   # best and place are views of y and where
-        np.copyto(place, np.broadcast_to(position, place.shape), where=takes)
+        np.copyto(place, tap, where=takes, casting="unsafe")
 
 
 def pool_gather(x, where, y, geo):
-    """y[n, oy, ox, c] = x[n] at the flat position where[n, oy, ox, c]; 0 where that is −1.
+    """y[n, oy, ox, c] = x[n, iy, ix, c] at the tap where[n, oy, ox, c] of window (oy, ox); 0 where there is none.
 
     x      (N, H, W, C)
-    where  (N, OH, OW, C) int32, as max_pool2d fills it
+    where  (N, OH, OW, C) uint8 or int32, as max_pool2d fills it
     y      (N, OH, OW, C), filled
     """
-    if y.size:
-        places = where.reshape(geo.N, -1)
-        values = np.take_along_axis(x.reshape(geo.N, -1), np.maximum(places, 0).astype(np.intp), axis=1)
-        y[...] = np.where(places < 0, 0, values).reshape(y.shape)
+    y[...] = 0
+    for tap, (cells, windows) in enumerate(_taps(geo)):
+        np.copyto(y[windows], x[cells], where=where[windows] == tap)
 
 
 def pool_scatter(g, where, x, geo):
-    """x[n] flat at p = Σ g[n, oy, ox, c] over the windows with where[n, oy, ox, c] = p: the adjoint of pool_gather.
+    """x[n, iy, ix, c] = Σ g[n, oy, ox, c] over the windows whose tap where[n, oy, ox, c] is this cell: pool_gather's adjoint.
 
     g      (N, OH, OW, C)
-    where  (N, OH, OW, C) int32, as max_pool2d fills it; −1 adds nothing
+    where  (N, OH, OW, C) uint8 or int32, as max_pool2d fills it
     x      (N, H, W, C), filled
     """
     x[...] = 0
-    for n in range(geo.N):
-        inside = where[n] >= 0
-        np.add.at(x[n].reshape(-1), where[n][inside], g[n][inside])
+    for tap, (cells, windows) in enumerate(_taps(geo)):
+        x[cells] += np.where(where[windows] == tap, g[windows], 0)
 
 
 def window_sum(x, weights, scale, y, geo):
@@ -64,7 +61,7 @@ def window_sum(x, weights, scale, y, geo):
     """
     y[...] = 0
     taps = weights.reshape(-1)
-    for tap, (cells, windows, _, _) in zip(taps, _taps(geo)):
+    for tap, (cells, windows) in zip(taps, _taps(geo)):
         y[windows] += tap * x[cells]
     y *= scale[..., None]
 
@@ -80,26 +77,25 @@ def window_spread(g, weights, scale, x, geo):
     x[...] = 0
     scaled = g * scale[..., None]
     taps = weights.reshape(-1)
-    for tap, (cells, windows, _, _) in zip(taps, _taps(geo)):
+    for tap, (cells, windows) in zip(taps, _taps(geo)):
         x[cells] += tap * scaled[windows]
 
 
 def _taps(geo):
-    """For each (ky, kx) in order: the slices of the image that it reads, of the windows that it serves, and the rows and columns read."""
+    """For each (ky, kx) in order: the slices of the image that it reads, and of the windows that it serves."""
     for ky in range(geo.kh):
         for kx in range(geo.kw):
-            oy, iy = _inside(geo.OH, geo.sy, geo.dy * ky - geo.top, geo.H)
-            ox, ix = _inside(geo.OW, geo.sx, geo.dx * kx - geo.left, geo.W)
-            cells = (slice(None), _steps(iy, geo.sy), _steps(ix, geo.sx))
-            yield cells, (slice(None), _steps(oy, 1), _steps(ox, 1)), iy, ix
+            rows, oy = _inside(geo.OH, geo.sy, geo.dy * ky - geo.top, geo.H)
+            columns, ox = _inside(geo.OW, geo.sx, geo.dx * kx - geo.left, geo.W)
+            yield (slice(None), rows, columns), (slice(None), oy, ox)
 
 
 def _inside(places, stride, offset, size):
-    """The windows o < places whose cell stride·o + offset lies in [0, size), and those cells."""
+    """The cells stride·o + offset in [0, size) of the windows o < places, and those windows."""
     windows = np.arange(places)
     cells = stride * windows + offset
     inside = (cells >= 0) & (cells < size)
-    return windows[inside], cells[inside]
+    return _steps(cells[inside], stride), _steps(windows[inside], 1)
 
 
 def _steps(values, step):

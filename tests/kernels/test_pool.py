@@ -13,7 +13,7 @@ from tinygradconv.kernels.pool import reference
 from tinygradconv.geometry import WindowGeometry
 
 MODULES = {variant: importlib.import_module(f"tinygradconv._compiled.pool_{variant}") for variant in isa.variants() if variant != "v4"}
-CHANNELS = [1, 3, 6, 7, 8, 9, 16, 17, 24]
+CHANNELS = [1, 3, 6, 7, 8, 9, 16, 17, 24, 32, 41]
 
 
 def compiled(variant, name, dtype):
@@ -22,8 +22,8 @@ def compiled(variant, name, dtype):
 
 
 def poisoned(shape, dtype):
-    """An output array in which a forgotten element shows: NaN, or the least integer."""
-    return np.full(shape, np.nan if np.issubdtype(dtype, np.floating) else np.iinfo(dtype).min, dtype)
+    """An output array in which a forgotten element shows: NaN, or an integer that is no tap."""
+    return np.full(shape, np.nan if np.issubdtype(dtype, np.floating) else np.iinfo(dtype).max, dtype)
 
 
 @st.composite
@@ -53,20 +53,27 @@ def cells(geo, oy, ox):
 
 
 def naive_maximum(x, geo):
-    """Maximum and position by loops over single numbers."""
-    y, where = np.full(geo.y_shape, -np.inf, x.dtype), np.full(geo.y_shape, -1, np.int32)
+    """Maximum and tap by loops over single numbers."""
+    y, where = np.full(geo.y_shape, -np.inf, x.dtype), np.full(geo.y_shape, geo.kh * geo.kw, np.int32)
     for at in np.ndindex(*geo.y_shape):
         n, oy, ox, c = at
-        for _, _, iy, ix in cells(geo, oy, ox):
+        for ky, kx, iy, ix in cells(geo, oy, ox):
             value = x[n, iy, ix, c]
-            if where[at] < 0 or value > y[at] or (np.isnan(value) and not np.isnan(y[at])):
-                y[at], where[at] = value, (iy * geo.W + ix) * geo.C + c
+            if where[at] == geo.kh * geo.kw or value > y[at] or (np.isnan(value) and not np.isnan(y[at])):
+                y[at], where[at] = value, ky * geo.kw + kx
     return y, where
+
+
+def places(where, geo):
+    """The cell iy·W + ix of each window that a tap names."""
+    oy, ox = np.arange(geo.OH)[:, None, None], np.arange(geo.OW)[:, None]
+    ky, kx = np.divmod(where.astype(np.int64), geo.kw)
+    return (geo.sy * oy + geo.dy * ky - geo.top) * geo.W + geo.sx * ox + geo.dx * kx - geo.left
 
 
 def run_maximum(kernel, x, geo):
     """(y, where) of a max_pool2d kernel into poisoned arrays."""
-    y, where = poisoned(geo.y_shape, x.dtype), poisoned(geo.y_shape, np.int32)
+    y, where = poisoned(geo.y_shape, x.dtype), poisoned(geo.y_shape, np.uint8 if geo.kh * geo.kw <= 255 else np.int32)
     kernel(x, y, where, geo)
     return y, where
 
@@ -78,7 +85,7 @@ def test_maximum_of_the_windows_of_a_small_image():
     geo = WindowGeometry.of("test", x.shape, 2)
     y, where = run_maximum(reference.max_pool2d, x, geo)
     assert y.ravel().tolist() == [7, 9, 5, 6]
-    assert where.ravel().tolist() == [4, 3, 8, 10]                 # of the four sixes the first
+    assert where.ravel().tolist() == [2, 1, 0, 0]                  # of the four sixes the first
 
 
 def test_ceil_mode_keeps_the_smaller_last_region():
@@ -142,7 +149,7 @@ def test_maximum_and_its_gradient_are_torchs(variant, options):
     leaf = torch.tensor(x.transpose(0, 3, 1, 2), requires_grad=True)
     theirs, index = torch.nn.functional.max_pool2d(leaf, **options, return_indices=True)
     np.testing.assert_array_equal(y, theirs.detach().numpy().transpose(0, 2, 3, 1))
-    np.testing.assert_array_equal(where // geo.C, index.numpy().transpose(0, 2, 3, 1))
+    np.testing.assert_array_equal(places(where, geo), index.numpy().transpose(0, 2, 3, 1))
     theirs.backward(torch.tensor(g.transpose(0, 3, 1, 2)))
     again, back = poisoned(geo.y_shape, np.float32), poisoned(geo.x_shape, np.float32)
     gather(x, where, again, geo)
@@ -194,6 +201,25 @@ def test_compiled_maximum_is_the_references(variant, geo, dtype, levels):
 
 
 @pytest.mark.parametrize("variant", MODULES)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("C", [3, 8, 17, 40])
+@pytest.mark.parametrize("kernel", [(15, 17), (16, 16), (1, 300)])
+def test_taps_of_large_windows_take_four_bytes(variant, dtype, C, kernel):
+    geo = WindowGeometry.of("test", (2, 17, 301, C), kernel, stride=3, padding=((1, 0), (0, 2)))
+    x, g = image(geo, dtype, levels=50), np.random.default_rng(3).integers(-9, 9, geo.y_shape).astype(dtype)
+    y, where = run_maximum(compiled(variant, "max_pool2d", dtype), x, geo)
+    assert where.dtype == (np.uint8 if kernel == (15, 17) else np.int32)
+    y_wanted, where_wanted = run_maximum(reference.max_pool2d, x, geo)
+    np.testing.assert_array_equal(y, y_wanted)
+    np.testing.assert_array_equal(where, where_wanted)
+    for name, source, shape in ("pool_gather", x, geo.y_shape), ("pool_scatter", g, geo.x_shape):
+        got, wanted = poisoned(shape, dtype), poisoned(shape, dtype)
+        compiled(variant, name, dtype)(source, where, got, geo)
+        getattr(reference, name)(source, where, wanted, geo)
+        np.testing.assert_array_equal(got, wanted)
+
+
+@pytest.mark.parametrize("variant", MODULES)
 @given(geo=windows(), dtype=st.sampled_from([np.float32, np.float64]))
 def test_compiled_sum_and_spread_are_the_references(variant, geo, dtype):
     x, g, rng = image(geo, dtype), np.random.default_rng(3).standard_normal(geo.y_shape).astype(dtype), np.random.default_rng(4)
@@ -234,7 +260,7 @@ def test_a_window_wholly_in_the_padding_is_minus_infinity_and_passes_nothing_bac
     geo = WindowGeometry.of("test", x.shape, 1, stride=1, padding=1)
     for kernel in reference.max_pool2d, compiled(variant, "max_pool2d", x.dtype):
         y, where = run_maximum(kernel, x, geo)
-        assert np.all(y[0, 0] == -np.inf) and np.all(where[0, 0] == -1)
+        assert np.all(y[0, 0] == -np.inf) and np.all(where[0, 0] == 1)
         assert np.all(y[0, 1:3, 1:3] == 1)
     g, back, again = np.ones(geo.y_shape, np.float32), poisoned(geo.x_shape, np.float32), poisoned(geo.y_shape, np.float32)
     compiled(variant, "pool_scatter", x.dtype)(g, where, back, geo)

@@ -6,7 +6,7 @@
     lp_pool2d       y = (Σ |x|ᵖ)^(1/p)
     distance_pool2d y = Σ w·x / Σ w, w falling with the distance from the central pixel
 
-Two pairs of adjoint ops carry all the derivatives: pool_gather (read at saved positions) with pool_scatter (add at
+Two pairs of adjoint ops carry all the derivatives: pool_gather (read at the taps that were taken) with pool_scatter (add at
 them), and window_sum with window_spread. Padding is never a value: it is not in the maximum, nor counted by an average.
 """
 from __future__ import annotations
@@ -27,17 +27,15 @@ from tinygradconv.tensor import Tensor
 
 @primitive(byproducts=("where",))
 def _max_pool2d(be: Any, x: Any, *, geo: WindowGeometry) -> Any:
-    """(y, where): the maximum of each window, and its position (int32) within its own image."""
-    if geo.H * geo.W * geo.C > 2 ** 31 - 1:
-        raise ValueError(f"max_pool2d: one image of {geo.H}×{geo.W}×{geo.C} values is too large: positions are 32-bit. Pool it in parts")
-    y, positions = be.empty(geo.y_shape, x.dtype), be.empty(geo.y_shape, np.int32)
-    be.run("max_pool2d", x, y, positions, geo)
-    return y, positions
+    """(y, where): the maximum of each window, and its tap, ky·kw + kx: one byte each in windows of at most 255 cells."""
+    y, taps = be.empty(geo.y_shape, x.dtype), be.empty(geo.y_shape, np.uint8 if geo.kh * geo.kw <= 255 else np.int32)
+    be.run("max_pool2d", x, y, taps, geo)
+    return y, taps
 
 
 @primitive
 def pool_gather(be: Any, x: Any, where: Any, *, geo: WindowGeometry) -> Any:
-    """y[n, oy, ox, c] = x[n] at the position where[n, oy, ox, c] of max pooling: the adjoint of pool_scatter."""
+    """y[n, oy, ox, c] = x[n] at the tap where[n, oy, ox, c] of its window: the adjoint of pool_scatter."""
     y = be.empty(geo.y_shape, x.dtype)
     be.run("pool_gather", x, where, y, geo)
     return y
@@ -45,7 +43,7 @@ def pool_gather(be: Any, x: Any, where: Any, *, geo: WindowGeometry) -> Any:
 
 @primitive
 def pool_scatter(be: Any, g: Any, where: Any, *, geo: WindowGeometry) -> Any:
-    """x[n] at p = Σ g[n, oy, ox, c] over the windows whose maximum stood at p: the gradient of max pooling."""
+    """x[n] at a cell = Σ g[n, oy, ox, c] over the windows whose maximum stood there: the gradient of max pooling."""
     x = be.empty(geo.x_shape, g.dtype)
     be.run("pool_scatter", g, where, x, geo)
     return x
