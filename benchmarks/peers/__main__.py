@@ -7,6 +7,7 @@ import json
 import re
 import sys
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from tinygradconv.settings import get as setting
@@ -35,7 +36,10 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--plot", metavar="FILE", help="write the scaling as a picture (needs matplotlib)")
     parser.add_argument("--others", action="store_true", help="also JAX, tinygrad, HIPS/autograd and NumPy, those that are installed")
     parser.add_argument("--check", action="store_true", help="exit with status 1 where a bar is missed")
-    return parser.parse_args(given)
+    asked = parser.parse_args(given)
+    if asked.plot and find_spec("matplotlib") is None:
+        parser.error("--plot needs matplotlib: pip install '.[peers]'")
+    return asked
 
 
 def chosen(pattern: str, works: Sequence[Work]) -> list[Work]:
@@ -102,7 +106,7 @@ def main(given: Sequence[str] | None = None) -> int:
             compare(options, print)
     if asked.json:
         Path(asked.json).write_text(json.dumps([row.as_json() for row in rows], indent=1) + "\n")
-    if asked.plot:
+    if asked.plot and any(row.curve for row in rows):
         from .scaling import plot
         plot(rows, asked.plot)
     if problems:
