@@ -5,6 +5,8 @@ from cython.parallel cimport threadid
 include "common.pxi"
 include "tile.pxi"
 include "epilogue.pxi"
+include "plan.pxi"
+include "pack.pxi"
 include "correlate.pxi"
 include "outer.pxi"
 
@@ -55,26 +57,20 @@ def conv2d_forward_packed_bytes(w, geo):
 
 def conv2d_grad_input(const floating[:, :, :, ::1] g, const floating[:, :, :, ::1] w, unsigned char[::1] workspace,
                       floating[:, :, :, ::1] x, geo):
-    """reference.conv2d_grad_input: sy·sx correlations of g, none of which multiplies by a stuffed zero.
-
-    Pixels whose row and column leave the same remainders by the stride see the same taps of the rotated filter: one correlation.
-    """
+    """reference.conv2d_grad_input: one correlation of g for each remainder by the stride, none of which multiplies by a stuffed zero."""
     cdef Window win = window_of(geo)
-    cdef Correlation cor
-    cdef Py_ssize_t phase, packed_bytes
+    cdef Correlation cor = adjoint_plan(&win, sizeof(floating))
+    cdef Py_ssize_t packed_bytes = round_up(cor.packed_size * sizeof(floating), 64)
     if x.shape[0] * x.shape[1] * x.shape[2] * x.shape[3] == 0:
         return
-    if w.shape[0] * w.shape[1] * w.shape[3] == 0 or g.shape[1] * g.shape[2] == 0 or win.sy * win.sx > 1:
+    if cor.packed_size == 0 or g.shape[1] * g.shape[2] == 0:
         memset(&x[0, 0, 0, 0], 0, x.shape[0] * x.shape[1] * x.shape[2] * x.shape[3] * sizeof(floating))
-    for phase in range(win.sy * win.sx):
-        cor = phase_plan(&win, phase // win.sx, phase % win.sx, sizeof(floating))
-        if cor.packed_size > 0 and cor.OH > 0 and cor.OW > 0:
-            packed_bytes = round_up(cor.packed_size * sizeof(floating), 64)
-            check_bytes("conv2d_grad_input", "workspace", workspace, packed_bytes + workspace_bytes(&cor, sizeof(floating), 1))
-            with nogil:
-                pack_weights(&cor, &w[0, 0, 0, 0], <floating*>&workspace[0])
-                correlate(&cor, &g[0, 0, 0, 0], <const floating*>&workspace[0], &x[0, 0, 0, 0], &workspace[0] + packed_bytes,
-                          workspace.shape[0] - packed_bytes)
+        return
+    check_bytes("conv2d_grad_input", "workspace", workspace, packed_bytes + workspace_bytes(&cor, sizeof(floating), 1))
+    with nogil:
+        pack_weights(&cor, &w[0, 0, 0, 0], <floating*>&workspace[0])
+        correlate(&cor, &g[0, 0, 0, 0], <const floating*>&workspace[0], &x[0, 0, 0, 0], &workspace[0] + packed_bytes,
+                  workspace.shape[0] - packed_bytes)
 
 
 def conv2d_grad_weight(const floating[:, :, :, ::1] x, const floating[:, :, :, ::1] g, unsigned char[::1] workspace,
@@ -100,15 +96,10 @@ def conv2d_forward_workspace(geo, Py_ssize_t itemsize):
 
 
 def conv2d_grad_input_workspace(geo, Py_ssize_t itemsize):
-    """Bytes of `workspace` for conv2d_grad_input at the present number of threads: its phases use it one after the other."""
+    """Bytes of `workspace` for conv2d_grad_input at the present number of threads."""
     cdef Window win = window_of(geo)
-    cdef Correlation cor
-    cdef Py_ssize_t phase, most = 0
-    for phase in range(win.sy * win.sx):
-        cor = phase_plan(&win, phase // win.sx, phase % win.sx, itemsize)
-        if cor.packed_size > 0 and cor.OH > 0 and cor.OW > 0:
-            most = larger(most, round_up(cor.packed_size * itemsize, 64) + workspace_bytes(&cor, itemsize, THREADS))
-    return most
+    cdef Correlation cor = adjoint_plan(&win, itemsize)
+    return round_up(cor.packed_size * itemsize, 64) + workspace_bytes(&cor, itemsize, THREADS)
 
 
 def conv2d_grad_weight_workspace(geo, Py_ssize_t itemsize):

@@ -12,27 +12,37 @@ cdef enum:
 
 cdef struct Outer:
     Correlation cor
-    Py_ssize_t taps, columns, blocks, chunks        # taps kh·kw·C/groups, output channels per task, tasks along them, chunks of places
+    Py_ssize_t taps, columns, blocks, chunks        # taps of a task, output channels of a task, tasks along them, chunks of places
     Py_ssize_t partial_size, table_bytes, scratch_size
 
 
 cdef Outer outer_plan(const Window* win, Py_ssize_t itemsize) noexcept nogil:
-    """The strips of conv2d_forward, the chunks they are dealt into, and the sizes of the workspace."""
+    """Strips as for conv2d_forward, but always copied, the chunks they are dealt into, and the sizes of the workspace.
+
+    A strip of deep images holds a part of the channels, whose taps are a task of their own.
+    """
     cdef Outer outer
-    cdef Py_ssize_t size = win.kh * win.kw * (win.C // win.groups) * win.O, cell = win.C // win.groups, most, width
+    cdef Correlation* cor = &outer.cor
+    cdef Py_ssize_t size = win.kh * win.kw * (win.C // win.groups) * win.O, most, width
     outer.cor = forward_plan(win, itemsize)
-    if cell * itemsize % 256 == 0:
-        cell += 64 // itemsize        # a sum walks from pixel to pixel, which must not all fall into the same few lines of the cache
     most = larger(1, smaller(16, PARTIAL_BYTES // larger(1, size * itemsize)))
-    divide(&outer.cor, cell, smaller(win.N // most, 512 // larger(1, win.OH * win.OW)))
-    outer.taps = win.kh * win.kw * outer.cor.depth
-    outer.chunks = larger(1, smaller(most, outer.cor.strips))
-    outer.columns = TASK_COLUMNS if most >= 16 else TASK_COLUMNS // 2
-    outer.blocks = (outer.cor.width + outer.columns - 1) // outer.columns
+    cor.in_place, cor.banded, cor.part, cor.above, cor.before = False, False, cor.depth, cor.top, cor.left
+    lay_strips(cor, itemsize, larger(1, win.N // most))
+    while cor.places < smaller(STRIP_PLACES, win.N * win.OH * win.OW) and cor.part >= 64 and cor.part % 2 == 0:
+        cor.part = cor.part // 2
+        lay_strips(cor, itemsize, larger(1, win.N // most))
+    cor.cell = cor.part
+    if cor.cell * itemsize % 256 == 0:
+        cor.cell += 64 // itemsize        # a sum walks from pixel to pixel, which must not all fall into the same few lines of the cache
+    cor.strip_size = round_up(cor.images * cor.strip_h * cor.strip_w * cor.cell, 64)
+    outer.taps = cor.taps * cor.part
+    outer.chunks = larger(1, smaller(most, cor.strips))
+    outer.columns = TASK_COLUMNS
+    outer.blocks = (cor.width + outer.columns - 1) // outer.columns
     outer.partial_size = round_up(size, 64) if outer.chunks > 1 else 0
-    outer.table_bytes = round_up((2 * (outer.taps + TGC_NARROW_ROWS) + outer.cor.images * outer.cor.rows) * sizeof(Py_ssize_t), 64)
-    width = round_up(smaller(outer.columns, outer.cor.width), lanes_of(itemsize))
-    outer.scratch_size = outer.cor.strip_size + round_up(outer.cor.places * width, 64)
+    outer.table_bytes = round_up((2 * outer.taps + cor.images * cor.rows) * sizeof(Py_ssize_t), 64)
+    width = round_up(smaller(outer.columns, cor.width), lanes_of(itemsize))
+    outer.scratch_size = cor.strip_size + round_up(cor.places * width, 64)
     return outer
 
 
@@ -43,7 +53,8 @@ cdef Py_ssize_t outer_bytes(const Outer* outer, Py_ssize_t itemsize, Py_ssize_t 
 
 cdef void sum_outer(const Outer* outer, const floating* x, const floating* g, floating* w, unsigned char[::1] workspace) noexcept nogil:
     """Every chunk's partial sum, then their sum in order."""
-    cdef Py_ssize_t task, size = outer.taps * outer.cor.O, tasks = outer.cor.groups * outer.blocks * outer.chunks, unit = 4096
+    cdef Py_ssize_t task, size = outer.cor.taps * outer.cor.depth * outer.cor.O, unit = 4096
+    cdef Py_ssize_t tasks = outer.cor.groups * outer.cor.parts * outer.blocks * outer.chunks
     cdef floating* partial = <floating*>&workspace[0] if outer.chunks > 1 else w
     cdef Py_ssize_t* tap = <Py_ssize_t*>(&workspace[0] + outer.chunks * outer.partial_size * sizeof(floating))
     cdef floating* scratch = <floating*>(<char*>tap + outer.table_bytes)
@@ -60,43 +71,42 @@ cdef void sum_outer(const Outer* outer, const floating* x, const floating* g, fl
 
 cdef void fill_tap_tables(const Outer* outer, Py_ssize_t* tap) noexcept nogil:
     """Offsets of the taps of a window in the strip and in w, and of the rows of places in the strip."""
-    cdef Py_ssize_t ky, kx, c, n, oy, i = 0, count = outer.taps + TGC_NARROW_ROWS, pitch = outer.cor.strip_w * outer.cor.cell
-    cdef Py_ssize_t* to = tap + count
-    cdef Py_ssize_t* run = to + count
-    for ky in range(outer.cor.kh):
-        for kx in range(outer.cor.kw):
-            for c in range(outer.cor.depth):
-                tap[i] = ky * outer.cor.dy * pitch + kx * outer.cor.dx * outer.cor.cell + c
-                to[i] = i * outer.cor.O
+    cdef const Correlation* cor = &outer.cor
+    cdef Py_ssize_t ky, kx, c, n, oy, i = 0, pitch = cor.strip_w * cor.cell
+    cdef Py_ssize_t* to = tap + outer.taps
+    cdef Py_ssize_t* run = to + outer.taps
+    for ky in range(cor.win.kh):
+        for kx in range(cor.win.kw):
+            for c in range(cor.part):
+                tap[i] = ky * cor.win.dy * pitch + kx * cor.win.dx * cor.cell + c
+                to[i] = ((ky * cor.win.kw + kx) * cor.depth + c) * cor.O
                 i += 1
-    for i in range(outer.taps, count):
-        tap[i] = 0
-    for n in range(outer.cor.images):
-        for oy in range(outer.cor.rows):
-            run[n * outer.cor.rows + oy] = (n * outer.cor.strip_h + oy * outer.cor.sy) * pitch
+    for n in range(cor.images):
+        for oy in range(cor.rows):
+            run[n * cor.rows + oy] = (n * cor.strip_h + oy * cor.sy) * pitch
 
 
 cdef void outer_task(const Outer* outer, const floating* x, const floating* g, floating* partial, const Py_ssize_t* tap, floating* strip,
-                     Py_ssize_t group, Py_ssize_t first, Py_ssize_t chunk) noexcept nogil:
-    """One chunk of strips, for `columns` output channels of one group, into the chunk's partial sum."""
+                     Py_ssize_t index, Py_ssize_t first, Py_ssize_t chunk) noexcept nogil:
+    """One chunk of strips, for one part of the input channels and `columns` output channels of one group, into the chunk's partial sum."""
     cdef const Correlation* cor = &outer.cor
     cdef Py_ssize_t begin = chunk * cor.strips // outer.chunks, end = (chunk + 1) * cor.strips // outer.chunks
-    cdef Py_ssize_t index, n, oy, images, rows, o
-    cdef Py_ssize_t count = outer.taps + TGC_NARROW_ROWS, columns = smaller(outer.columns, cor.width - first), places
-    cdef Py_ssize_t block = 2 * lanes_of(sizeof(floating))
+    cdef Py_ssize_t group = index // cor.parts, channel = index % cor.parts * cor.part, n, oy, images, rows, o, i
+    cdef Py_ssize_t columns = smaller(outer.columns, cor.width - first), places, block = 2 * lanes_of(sizeof(floating))
     cdef floating* lines = strip + cor.strip_size
-    for index in range(begin, end):
-        n, oy = index // cor.strips_down * cor.images, index % cor.strips_down * cor.rows
+    for i in range(begin, end):
+        n, oy = i // cor.strips_down * cor.images, i % cor.strips_down * cor.rows
         images, rows = smaller(cor.images, cor.N - n), larger(0, smaller(cor.rows, cor.OH - oy))
         places = images * rows * cor.OW
-        fill_strip(cor, x, strip, n, images, oy, rows, group)
+        fill_strip(cor, x, strip, n, images, oy, rows, group * cor.depth + channel)
         o = 0
         while o < columns:
             pack(g + (n * cor.OH + oy) * cor.OW * cor.O + group * cor.width + first + o, cor.O, 1, places,
                  smaller(block, columns - o), lines + o * places)
             o += block
-        product(strip, tap, tap + 2 * count, images * rows, cor.OW, cor.sx * cor.cell, lines,
-                partial + chunk * outer.partial_size + group * cor.width + first, tap + count, outer.taps, columns, index > begin)
+        product(strip, tap, tap + 2 * outer.taps, images * rows, cor.OW, cor.sx * cor.cell, lines,
+                partial + chunk * outer.partial_size + channel * cor.O + group * cor.width + first, tap + outer.taps, outer.taps, columns,
+                i > begin)
 
 
 cdef void add_partials(const Outer* outer, const floating* partial, floating* w, Py_ssize_t size) noexcept nogil:

@@ -143,6 +143,11 @@ LARGE = {
     "depthwise, two each": dict(x_shape=(2, 9, 9, 17), kernel_size=(3, 2), dilation=2, O=34, groups=17),
     "stride past the filter": dict(x_shape=(3, 17, 16, 9), kernel_size=2, stride=5, padding=1, O=5),
     "windows in the padding": dict(x_shape=(1, 2, 2, 3), kernel_size=2, padding=5, stride=2, O=4),
+    "padding is most of it": dict(x_shape=(40, 6, 5, 16), kernel_size=5, padding=4, O=6),
+    "padding, and many parts": dict(x_shape=(9, 7, 7, 512), kernel_size=3, padding=1, O=40),
+    "parts of a stride": dict(x_shape=(3, 14, 13, 96), kernel_size=3, padding=1, stride=2, O=128),
+    "read in place": dict(x_shape=(2, 30, 40, 64), kernel_size=1, stride=2, O=72),
+    "many phases": dict(x_shape=(2, 20, 33, 5), kernel_size=(7, 6), padding=(3, 2), stride=(3, 4), O=9),
     "places in long rows": dict(x_shape=(1, 2, 700, 3), kernel_size=(1, 5), padding=(0, 2), O=7),
 }
 
