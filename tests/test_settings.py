@@ -38,6 +38,7 @@ def test_other_threads_keep_theirs():
     (dict(thread=1), "settings\\(\\) has no 'thread'; there are: threads, backend"),
     (dict(threads=0), "threads=0: must be at least 1"),
     (dict(backend="gpu"), "backend='gpu': must be one of 'cpu', 'reference'"),
+    (dict(exact="perhaps"), "exact='perhaps': must be 1 or 0"),
 ])
 def test_wrong_settings_say_what_there_is(changes, message):
     with pytest.raises(ValueError, match=message):
@@ -51,6 +52,13 @@ def test_environment_variables_are_read_at_import():
     assert run(code, OMP_NUM_THREADS="5", TGC_THREADS="").returncode != 0          # an empty number is a mistake, and says so
     wrong = run(code, TGC_THREADS="many")
     assert "TGC_THREADS='many'" in wrong.stderr
+
+
+def test_convolutions_are_neither_exact_nor_tuned_unless_asked():
+    code = "from tinygradconv.settings import get; import tinygradconv; print(get('exact'), get('tune'))"
+    assert run(code, TGC_EXACT="0", TGC_TUNE="").stdout.split() == ["False", "False"]
+    assert run(code, TGC_EXACT="1", TGC_TUNE="true").stdout.split() == ["True", "True"]
+    assert not SETTINGS["exact"].default() and not SETTINGS["tune"].default()
 
 
 def test_omp_num_threads_is_respected():

@@ -34,7 +34,7 @@ def faults(disassembly: str, variant: str) -> list[str]:
 
 
 @pytest.mark.parametrize("variant", TILES)
-@pytest.mark.parametrize("idea", ["conv", "matmul"])
+@pytest.mark.parametrize("idea", ["conv", "winograd", "matmul"])
 def test_the_tiles_are_whole_registers_of_packed_arithmetic(idea, variant):
     spec = importlib.util.find_spec(f"tinygradconv._compiled.{idea}_{variant}")
     if spec is None:

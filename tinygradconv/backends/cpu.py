@@ -20,6 +20,7 @@ from tinygradconv.kernels import KERNELS
 from tinygradconv.settings import current
 from tinygradconv.settings import get as setting
 
+from .choice import ALTERNATIVES, choose, tune
 from .reference import reference_kernel, reference_workspace
 
 SPECIALISATION = {np.dtype(np.float32): "float", np.dtype(np.float64): "double"}
@@ -127,12 +128,17 @@ class CPUBackend:
     def __init__(self) -> None:
         self._calls: dict[tuple[str, np.dtype, str], _Call] = {}
 
-    def run(self, kernel: str, *arguments: Any, packed: dict[Any, Any] | None = None) -> None:
+    def run(self, kernel: str, *arguments: Any, packed: dict[Any, Any] | None = None, algorithm: str | None = None) -> None:
         """Run one kernel; inputs that are not C-contiguous are copied first unless the kernel takes strided arrays.
 
         What a kernel packs is kept in `packed`, by kernel and last argument, where one is given; it is for the caller to empty.
+        `algorithm` is the kernel that computes it; without one, choice.py chooses where there is a choice.
         """
         settings, first = current(), arguments[0]           # an array, or a tuple of them, which its owner has made contiguous
+        if algorithm is not None:
+            kernel = algorithm
+        elif kernel in ALTERNATIVES and settings["backend"] != "reference":
+            kernel = self._algorithm(kernel, arguments, settings, packed)
         key = kernel, (first[0] if type(first) is tuple else first).dtype, settings["backend"]
         call = self._calls.get(key)
         if call is None:
@@ -150,6 +156,14 @@ class CPUBackend:
         if call.pack is not None:
             arguments = _with_packed(call, kernel, arguments, packed)
         call.function(*arguments)
+
+    def _algorithm(self, kernel: str, arguments: tuple[Any, ...], settings: dict[str, Any], packed: dict[Any, Any] | None) -> str:
+        """The kernel to run in the place of one that others can stand in for."""
+        call = kernel, arguments[-1], arguments[0].dtype, instruction_set(), settings["exact"]
+        if not settings["tune"] or call[2] not in SPECIALISATION:
+            return choose(*call)
+        kept: dict[Any, Any] | None = None if packed is None else {}          # where weights stay packed, packing is not timed
+        return tune(*call, lambda name: self.run(kernel, *arguments, packed=kept, algorithm=name))
 
     def memory_statistics(self, *, reset_peak: bool = False) -> dict[str, int]:
         """Bytes of pooled arrays (64 KB and more): in use now, cached for reuse, and the most in use since the peak was reset."""
