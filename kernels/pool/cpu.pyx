@@ -74,6 +74,7 @@ cdef struct Taps:
 
 include "pool/cover.pxi"
 include "pool/taps.pxi"
+include "pool/tiles.pxi"
 include "pool/maximum.pxi"
 include "pool/scatter.pxi"
 include "pool/weighted.pxi"

@@ -1,7 +1,8 @@
 # Adding at the taps that a maximum took: the gradient of max pooling.
 
 def pool_scatter(const floating[:, :, :, ::1] g, where, floating[:, :, :, ::1] x, geo):
-    """reference.pool_scatter. One task per image row, which gathers from the windows that cover it: no two tasks write one cell."""
+    """reference.pool_scatter. One task per row of windows where these tile the image; elsewhere one per image row, which gathers from
+    the windows that cover it: no two tasks write one cell."""
     cdef Window win = window_of(geo)
     cdef const unsigned char[::1] taken = where.reshape(-1).view("uint8")
     cdef bint wide = where.itemsize > 1
@@ -11,6 +12,15 @@ def pool_scatter(const floating[:, :, :, ::1] g, where, floating[:, :, :, ::1] x
     cdef Py_ssize_t* columns_memory = NULL
     if size == 0 or taken.shape[0] == 0:
         x[...] = 0
+        return
+    if tiled(&win):
+        for row in prange(win.N * win.OH, nogil=True, schedule="static", num_threads=threads_for(size)):
+            if floating is float:
+                tile_row(<const vector_float*>&g[0, 0, 0, 0], &taken[0], wide, <const vector_float*>NULL, <const vector_float*>NULL,
+                         <vector_float*>&x[0, 0, 0, 0], row, &win)
+            else:
+                tile_row(<const vector_double*>&g[0, 0, 0, 0], &taken[0], wide, <const vector_double*>NULL, <const vector_double*>NULL,
+                         <vector_double*>&x[0, 0, 0, 0], row, &win)
         return
     try:
         rows_memory = cover_axis(&rows, win.H, win.kh, win.OH, win.sy, win.dy, win.top)

@@ -72,13 +72,22 @@ cdef inline void sum_block(const vector* image, const vector* weights, const vec
 
 def window_spread(const floating[:, :, :, ::1] g, const floating[:, ::1] weights, const floating[:, ::1] scale,
                   floating[:, :, :, ::1] x, geo):
-    """reference.window_spread. One task per image row, which gathers from the windows that cover it: no two tasks write one cell."""
+    """reference.window_spread. Tasks as in pool_scatter."""
     cdef Window win = window_of(geo)
     cdef Cover rows, columns
     cdef Py_ssize_t row, size = x.shape[0] * x.shape[1] * x.shape[2] * x.shape[3]
     cdef Py_ssize_t* rows_memory = NULL
     cdef Py_ssize_t* columns_memory = NULL
     if size == 0:
+        return
+    if tiled(&win):
+        for row in prange(win.N * win.OH, nogil=True, schedule="static", num_threads=threads_for(size)):
+            if floating is float:
+                tile_row(<const vector_float*>&g[0, 0, 0, 0], <const unsigned char*>NULL, 0, <const vector_float*>&weights[0, 0],
+                         <const vector_float*>&scale[0, 0], <vector_float*>&x[0, 0, 0, 0], row, &win)
+            else:
+                tile_row(<const vector_double*>&g[0, 0, 0, 0], <const unsigned char*>NULL, 0, <const vector_double*>&weights[0, 0],
+                         <const vector_double*>&scale[0, 0], <vector_double*>&x[0, 0, 0, 0], row, &win)
         return
     try:
         rows_memory = cover_axis(&rows, win.H, win.kh, win.OH, win.sy, win.dy, win.top)

@@ -2,6 +2,8 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
+import shutil
 
 import numpy as np
 import pytest
@@ -9,6 +11,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from tinygradconv._compiled import isa
 from tinygradconv.kernels.norm import reference
+
+from .vector_code import disassemble, loops
 
 MODULES = {variant: importlib.import_module(f"tinygradconv._compiled.norm_{variant}") for variant in isa.variants() if variant != "v4"}
 EVERY = ["reference", *MODULES]
@@ -206,3 +210,18 @@ def test_thread_count_changes_no_bit(variant, C):
     finally:
         MODULES[variant].set_threads(1)
     assert results[0] == results[1] == results[2]
+
+
+@pytest.mark.skipif(shutil.which("objdump") is None, reason="needs objdump, from GNU binutils, to read compiled code")
+@pytest.mark.parametrize(("variant", "multiply", "register", "strip"), [("v2", "mul", "xmm", 4), ("v3", "fmadd", "ymm", 4),
+                                                                        ("v4", "fmadd", "zmm", 2)])
+@pytest.mark.parametrize("element", ["ps", "pd"])
+def test_a_strip_of_columns_is_summed_in_registers(variant, multiply, register, strip, element):
+    """The loop of the moments: per register of columns one sum and one product, none of which goes through the stack."""
+    spec = importlib.util.find_spec(f"tinygradconv._compiled.norm_{variant}")
+    if spec is None:
+        pytest.skip(f"this build has no {variant} variant")
+    adds = strip if multiply == "fmadd" else 2 * strip
+    alike = [loop for loop in loops(disassemble(spec.origin))
+             if (loop.packed(multiply, element, register), loop.packed("add", element, register)) == (strip, adds)]
+    assert any(not loop.spills for loop in alike), f"{len(alike)} loops look like it"

@@ -220,6 +220,23 @@ def test_taps_of_large_windows_take_four_bytes(variant, dtype, C, kernel):
 
 
 @pytest.mark.parametrize("variant", MODULES)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@given(N=st.integers(0, 3), kernel=st.tuples(st.integers(1, 3), st.integers(1, 4)), places=st.tuples(st.integers(1, 4), st.integers(1, 5)),
+       C=st.sampled_from([*CHANNELS, 4, 5]))
+def test_adjoints_of_windows_that_tile_the_image(variant, dtype, N, kernel, places, C):
+    geo = WindowGeometry.of("test", (N, kernel[0] * places[0], kernel[1] * places[1], C), kernel)
+    assert geo.y_shape == (N, *places, C)
+    rng = np.random.default_rng(3)
+    g, weights, scale = (rng.integers(-9, 9, shape).astype(dtype) for shape in (geo.y_shape, kernel, places))
+    where = run_maximum(reference.max_pool2d, image(geo, dtype, levels=3), geo)[1]
+    for name, parameters in ("pool_scatter", (where,)), ("window_spread", (weights, scale)):
+        got, wanted = poisoned(geo.x_shape, dtype), poisoned(geo.x_shape, dtype)
+        compiled(variant, name, dtype)(g, *parameters, got, geo)
+        getattr(reference, name)(g, *parameters, wanted, geo)
+        np.testing.assert_array_equal(got, wanted)
+
+
+@pytest.mark.parametrize("variant", MODULES)
 @given(geo=windows(), dtype=st.sampled_from([np.float32, np.float64]))
 def test_compiled_sum_and_spread_are_the_references(variant, geo, dtype):
     x, g, rng = image(geo, dtype), np.random.default_rng(3).standard_normal(geo.y_shape).astype(dtype), np.random.default_rng(4)
@@ -233,11 +250,12 @@ def test_compiled_sum_and_spread_are_the_references(variant, geo, dtype):
 
 
 @pytest.mark.parametrize("variant", MODULES)
-@pytest.mark.parametrize("shape", [(1, 40, 40, 48), (3, 33, 31, 17)])
-def test_thread_count_changes_no_bit(variant, shape):
-    geo = WindowGeometry.of("test", shape, 3, stride=2, padding=1)
+@pytest.mark.parametrize("shape", [(1, 40, 40, 48), (3, 33, 31, 17), (9, 28, 28, 6)])
+@pytest.mark.parametrize("options", [dict(kernel_size=3, stride=2, padding=1), dict(kernel_size=2)], ids=str)
+def test_thread_count_changes_no_bit(variant, shape, options):
+    geo = WindowGeometry.of("test", shape, **options)
     x, g = image(geo, np.float32), np.random.default_rng(1).standard_normal(geo.y_shape).astype(np.float32)
-    weights, scale = np.ones((3, 3), np.float32), (1 / geo.cells_inside).astype(np.float32)
+    weights, scale = np.ones((geo.kh, geo.kw), np.float32), (1 / geo.cells_inside).astype(np.float32)
     results = []
     try:
         for threads in 1, 2, 3:
