@@ -28,6 +28,8 @@ from tinygradconv.tensor import Tensor
 @primitive(byproducts=("where",))
 def _max_pool2d(be: Any, x: Any, *, geo: WindowGeometry) -> Any:
     """(y, where): the maximum of each window, and its tap, ky·kw + kx: one byte each in windows of at most 255 cells."""
+    if geo.kh * geo.kw > 2 ** 31 - 1:
+        raise ValueError(f"max_pool2d: a window of {geo.kh}×{geo.kw} cells is too large: taps are 32-bit. Pool in two steps")
     y, taps = be.empty(geo.y_shape, x.dtype), be.empty(geo.y_shape, np.uint8 if geo.kh * geo.kw <= 255 else np.int32)
     be.run("max_pool2d", x, y, taps, geo)
     return y, taps
