@@ -78,3 +78,23 @@ def test_importing_needs_only_numpy_and_our_own_modules():
     modules = {m for m in done.stdout.split() if not m.startswith(("_", "cython_runtime"))}
     assert modules <= {"tinygradconv", "numpy"}, modules
     assert tinygradconv.__doc__
+
+
+def test_the_engine_is_compiled_while_its_sources_are_the_installed_ones(checkout):
+    if not any(path.suffix in (".so", ".pyd") for path in INSTALLED.glob("autodiff.*")):
+        pytest.skip("the installed package has no compiled engine")
+    code = ("import tinygradconv as t, tinygradconv.tape as tape, tinygradconv.backends.cpu as cpu\n"
+            "x = t.Tensor(3.0, requires_grad=True)\n"
+            "(x * x).backward()\n"
+            "print(tape.__file__); print(cpu.__file__); print(x.grad.item()); print((x * x).node.line)")
+    for change, plain in ((None, False), ("tape.py", True), ("tape.pxd", True)):
+        for path in INSTALLED.glob("*.p[yx]*"):
+            shutil.copy(path, checkout / "tinygradconv" / path.name)
+        shutil.copy(INSTALLED / "backends" / "cpu.py", checkout / "tinygradconv" / "backends" / "cpu.py")
+        if change:
+            with (checkout / "tinygradconv" / change).open("a") as file:
+                file.write("\n")
+        done = run(checkout, code, path=str(INSTALLED.parent))
+        tape, cpu, value, line = done.stdout.split()
+        assert tape.endswith(".py") is plain and cpu.endswith(".py") is plain, done.stdout
+        assert (value, line) == ("6.0", "<string>:6")

@@ -63,7 +63,7 @@ def pull_back(node: Node, g: Tensor, useful: Container[Node] | None = None, anom
         yield parent, cotangent
 
 
-def _apply(node: Node, rule: Callable[..., Any], g: Tensor, needs: Sequence[str], useful: Container[Node] | None, anomaly: bool) -> Any:
+def _apply(node: Node, rule: Callable[..., Any], g: Tensor, needs: Sequence[str], useful: Container[Node] | None, anomaly: Any) -> Any:
     """What a rule returns, given the cotangent and what it asks for by name."""
     try:
         asked = [g]

@@ -14,6 +14,8 @@ from tinygradconv.settings import get as setting
 from tinygradconv.tape import Node, reads, recording
 from tinygradconv.tensor import Storage, Tensor, Value, tensor_of
 
+ARRAY = np.ndarray
+
 
 class Primitive:
     """An op: `forward(be, *inputs, **options)` on arrays of the back end `be`, and derivative rules added by `vjp`.
@@ -106,7 +108,7 @@ class Primitive:
             value: Value = tensor
             array = None if tensor is None else value.data
             if array is not None:
-                on_cpu = on_cpu and type(array) is np.ndarray
+                on_cpu = on_cpu and type(array) is ARRAY
                 if value.node is not None:
                     live |= bit
             arrays.append(array)
@@ -115,28 +117,28 @@ class Primitive:
             _note(noted, tensors)
         backend = CPU if on_cpu and arrays else _common_backend(self, tensors)
         recorded = live != 0 and self.differentiable and recording()
-        result = self._forward(backend, tensors, arrays, options, recorded)
+        given = options
+        if self.packs is not None:
+            self._check_options(options)
+            w = tensors[self.packs]
+            given = {**options, "packed": None if recorded else w.storage.packed(w.data)}
+        try:
+            result = self.forward(backend, *arrays, **given) if given else self.forward(backend, *arrays)
+        except TypeError:
+            self._check_options(options)
+            raise
         data, extra = (result[0], result[1:]) if self.byproducts else (result, ())
         y: Value = tensor_of(data)
         if self.view and np.may_share_memory(data, arrays[0]):
             y.storage = tensors[0].storage
         if recorded:
-            y.node = self._record(tensors, live, y, extra, options)
+            plan = self._plans.get(live)
+            if plan is None:
+                plan = self._plans[live] = self._plan(live)
+            y.node = _record(self, tensors, plan, y, extra, options)
         if setting("anomaly"):
             check_result(self.name, [tensor for tensor in tensors if tensor is not None], y)
         return y, extra
-
-    def _forward(self, backend: Any, tensors: Sequence[Tensor], arrays: list[Any], options: dict[str, Any], recorded: bool) -> Any:
-        """What the forward pass makes of the arrays."""
-        try:
-            if self.packs is not None:
-                self._check_options(options)
-                w = tensors[self.packs]
-                return self.forward(backend, *arrays, **options, packed=None if recorded else w.storage.packed(w.data))
-            return self.forward(backend, *arrays, **options)
-        except TypeError:
-            self._check_options(options)
-            raise
 
     def _check_options(self, options: dict[str, Any]) -> None:
         """TypeError for an option that this op does not have; asked only once a forward pass has refused its arguments."""
@@ -144,29 +146,6 @@ class Primitive:
             if self._has_signature and name not in self.options:
                 said = "; no op changes a tensor in place: use its result" if name in ("inplace", "out") else ""
                 raise TypeError(f"{self.name}() got {name!r}; its parameters are: {', '.join((*self.inputs, *self.options))}{said}")
-
-    def _record(self, tensors: Sequence[Tensor], live: int, y: Value, extra: tuple[Any, ...], options: dict[str, Any]) -> Node:
-        """The node of one call, keeping what the rules of the live inputs ask for, and nothing more."""
-        plan = self._plans.get(live)
-        if plan is None:
-            plan = self._plans[live] = self._plan(live)
-        kept: dict[str, Any] = {}
-        for name, source, i in plan:
-            if source == "input" and tensors[i] is not None:
-                tensor: Value = tensors[i]
-                storage: Storage = tensor.storage
-                kept[name] = tensor, storage.version
-            elif source == "y":
-                storage = y.storage
-                kept[name] = tensor_of(y.data, None, storage), storage.version
-            elif source == "byproduct":
-                kept[name] = tensor_of(extra[i]), 0
-            else:
-                options = {**options, name: getattr(tensors[i], source, None)}
-        parents = []
-        for tensor in tensors:
-            parents.append(None if tensor is None else tensor.node)
-        return Node(self, tuple(parents), kept, options, y.data.shape, y.data.dtype)
 
     def _plan(self, live: int) -> tuple[tuple[str, str, int], ...]:
         """What the rules of the live inputs (one bit each) ask for: (name, where it is found, its place there)."""
@@ -176,6 +155,28 @@ class Primitive:
             found |= {name: ("input", i), name + "_shape": ("shape", i), name + "_dtype": ("dtype", i)}
         found |= {name: ("byproduct", i) for i, name in enumerate(self.byproducts)}
         return tuple((name, *found[name]) for name in sorted(wanted - {*self.options, "wanted"}))
+
+
+def _record(op: Primitive, tensors: Sequence[Tensor], plan: tuple[Any, ...], y: Value, extra: tuple[Any, ...],
+            options: dict[str, Any]) -> Node:
+    """The node of one call, keeping what is in the plan (what the rules of the live inputs ask for) and nothing more."""
+    kept: dict[str, Any] = {}
+    for name, source, i in plan:
+        if source == "input" and tensors[i] is not None:
+            tensor: Value = tensors[i]
+            storage: Storage = tensor.storage
+            kept[name] = tensor, storage.version
+        elif source == "y":
+            storage = y.storage
+            kept[name] = tensor_of(y.data, None, storage), storage.version
+        elif source == "byproduct":
+            kept[name] = tensor_of(extra[i]), 0
+        else:
+            options = {**options, name: getattr(tensors[i], source, None)}
+    parents = []
+    for tensor in tensors:
+        parents.append(None if tensor is None else tensor.node)
+    return Node(op, tuple(parents), kept, options, y.data.shape, y.data.dtype)
 
 
 def _note(noted: dict[Storage, int], tensors: Sequence[Tensor]) -> None:

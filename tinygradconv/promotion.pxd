@@ -1,0 +1,4 @@
+"""The types with which promotion.py is compiled."""
+from tinygradconv.tensor cimport Value, tensor_of
+
+cpdef promoted(str op, values)

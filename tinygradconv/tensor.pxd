@@ -1,0 +1,10 @@
+"""The types with which tensor.py is compiled: what an op takes and gives is a C struct."""
+cdef class Storage:
+    cdef public Py_ssize_t version
+    cdef public object _packed, _packed_at
+
+cdef class Value:
+    cdef public object data, node
+    cdef public Storage storage
+
+cpdef tensor_of(data, node=*, Storage storage=*)
