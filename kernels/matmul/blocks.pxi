@@ -33,6 +33,8 @@ cdef Py_ssize_t packed_elements(Py_ssize_t K, Py_ssize_t N, Py_ssize_t itemsize)
 cdef void plan(Product* pro, Py_ssize_t itemsize) noexcept nogil:
     """Equal chains, and tasks that are small enough to keep every thread busy: first fewer columns each, then fewer rows.
 
+    Few tasks are as many for every thread: of three, one of two threads would compute two while the other waits.
+
     Rows that lie whole kilobytes apart share a few lines of the cache; such an a, and a transposed one, is copied chain by chain.
     """
     cdef Py_ssize_t block = 2 * lanes_of(itemsize), blocks = (pro.N + block - 1) // block, wanted
@@ -45,6 +47,8 @@ cdef void plan(Product* pro, Py_ssize_t itemsize) noexcept nogil:
     pro.down = (pro.M + most_rows - 1) // most_rows
     pro.along = (pro.N + TASK_COLUMNS - 1) // TASK_COLUMNS
     pro.along = smaller(blocks, larger(pro.along, wanted // (pro.batch * pro.down)))
+    while pro.along < blocks and pro.batch * pro.down * pro.along < 4 * pro.threads and pro.batch * pro.down * pro.along % pro.threads:
+        pro.along += 1
     pro.columns = (blocks + pro.along - 1) // pro.along * block
     pro.along = (pro.N + pro.columns - 1) // pro.columns
     pro.down = larger(pro.down, smaller(wanted // (pro.batch * pro.along), (pro.M + TGC_WIDE_ROWS - 1) // TGC_WIDE_ROWS))
@@ -55,11 +59,21 @@ cdef void plan(Product* pro, Py_ssize_t itemsize) noexcept nogil:
 cdef void multiply(const Product* pro, const floating* a, const floating* b, const floating* bias, floating* y) noexcept nogil:
     """Every task; those that read the same columns of b follow one another."""
     cdef Py_ssize_t task, tasks = pro.batch * pro.down * pro.along
-    for task in prange(tasks, schedule="dynamic", num_threads=pro.threads):
-        if pro.in_place and pro.packed:
-            block_task(pro, a, b, bias, y, task, <floating*>NULL, <floating*>NULL)
-        else:
-            task_with_copies(pro, a, b, bias, y, task)
+    if pro.threads == 1:                       # not even one thread of OpenMP: it would take longer than a small product
+        for task in range(tasks):
+            one_task(pro, a, b, bias, y, task)
+    else:
+        for task in prange(tasks, schedule="dynamic", num_threads=pro.threads):
+            one_task(pro, a, b, bias, y, task)
+
+
+cdef void one_task(const Product* pro, const floating* a, const floating* b, const floating* bias, floating* y,
+                   Py_ssize_t task) noexcept nogil:
+    """A task, with room for copies where it makes any."""
+    if pro.in_place and pro.packed:
+        block_task(pro, a, b, bias, y, task, <floating*>NULL, <floating*>NULL)
+    else:
+        task_with_copies(pro, a, b, bias, y, task)
 
 
 cdef void task_with_copies(const Product* pro, const floating* a, const floating* b, const floating* bias, floating* y,
@@ -127,10 +141,43 @@ cdef void group_of_columns(const floating* x, const Py_ssize_t* row, Py_ssize_t 
                            bint add) noexcept nogil:
     """All rows of a task and one group of columns, block by block; `packed` has K lines for each, of which k and on are this chain's."""
     cdef Py_ssize_t lanes = lanes_of(sizeof(floating)), j = 0, width
+    if rows == 1 and columns == GROUP * 2 * lanes:
+        if floating is float:
+            row_of_group(x + row[0], length, step, <const vector_float*>(packed + k * 2 * lanes), K, y, add)
+        else:
+            row_of_group(x + row[0], length, step, <const vector_double*>(packed + k * 2 * lanes), K, y, add)
+        return
     while j < columns:
         width = smaller(2 * lanes, columns - j)
         rows_of_block(x, row, length, step, packed + j * K + k * round_up(width, lanes), y + j, to, rows, width, add)
         j += width
+
+
+cdef void row_of_group(const floating* x, Py_ssize_t length, Py_ssize_t step, const vector* lines, Py_ssize_t K, floating* y,
+                       bint add) noexcept nogil:
+    """One row alone (a single image) and a whole group of columns: eight sums side by side, where a tile of one row has two, each of which
+    would have to wait for the term before. The blocks' lines lie K apart; the order of every sum is the tile's.
+    """
+    cdef vector total[GROUP][2]
+    cdef floating nothing[TGC_BYTES]
+    cdef Py_ssize_t k
+    cdef int i, j
+    for k in range(TGC_BYTES // <Py_ssize_t>sizeof(floating)):
+        nothing[k] = 0
+    for i in range(GROUP):
+        for j in range(2):
+            total[i][j] = (<vector*>nothing)[0]
+    for k in range(length):
+        for i in range(GROUP):
+            for j in range(2):
+                total[i][j] = total[i][j] + x[0] * lines[2 * i * K + j]
+        lines += 2
+        x += step
+    for i in range(GROUP):
+        for j in range(2):
+            if add:
+                total[i][j] = total[i][j] + (<vector*>y)[2 * i + j]
+            (<vector*>y)[2 * i + j] = total[i][j]
 
 
 cdef void rows_of_block(const floating* x, const Py_ssize_t* row, Py_ssize_t length, Py_ssize_t step, const floating* packed, floating* y,

@@ -53,6 +53,9 @@ def matmul(a: Any, b: Any) -> Tensor:
         raise ValueError(f"matmul: the last axis of a ({inner[0]}) must equal axis {-2 if b.ndim > 1 else 0} of b ({inner[1]}); "
                          f"a is {a.shape}, b is {b.shape}")
     dtype = result_dtype((a.dtype, b.dtype))
+    if a.ndim == b.ndim == 2:
+        left, right = (x if x.dtype == dtype else x.astype(dtype) for x in (a, b))
+        return _matmul(left, right, transpose_a=False, transpose_b=False)
     left = a.astype(dtype) if a.ndim > 1 else expand_dims(a.astype(dtype), 0)
     right = b.astype(dtype) if b.ndim > 1 else expand_dims(b.astype(dtype), 1)
     M, K, N = left.shape[-2], inner[0], right.shape[-1]
@@ -103,13 +106,15 @@ def dense(x: Any, w: Any, bias: Any = None, *, activation: str | None = None) ->
     """
     names = ("x", "w") if bias is None else ("x", "w", "bias")
     x, w, *rest = floating_tensors("dense", names, (x, w) if bias is None else (x, w, bias))
-    if w.ndim != 2:
-        raise ValueError(f"dense: w must have two axes (inputs, outputs), got shape {w.shape}")
-    if x.ndim == 0 or x.shape[-1] != w.shape[0]:
-        raise ValueError(f"dense: w takes {w.shape[0]} inputs, so x must end in an axis of {w.shape[0]}. x is {x.shape}; w is {w.shape}"
-                         + (". w looks like PyTorch's (outputs, inputs): use w.T" if x.shape[-1:] == w.shape[1:] else ""))
-    if rest and rest[0].shape != w.shape[1:]:
-        raise ValueError(f"dense: bias must have shape {w.shape[1:]}, one value per output, got {rest[0].shape}")
-    rows = x if x.ndim == 2 else reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))
-    y = _dense_ops[checked_activation("dense", activation)](rows, w, rest[0] if rest else None)
-    return y if x.ndim == 2 else reshape(y, (*x.shape[:-1], w.shape[1]))
+    shape, sizes = x.shape, w.shape
+    if len(sizes) != 2:
+        raise ValueError(f"dense: w must have two axes (inputs, outputs), got shape {sizes}")
+    if shape[-1:] != sizes[:1]:
+        raise ValueError(f"dense: w takes {sizes[0]} inputs, so x must end in an axis of {sizes[0]}. x is {shape}; w is {sizes}"
+                         + (". w looks like PyTorch's (outputs, inputs): use w.T" if shape[-1:] == sizes[1:] else ""))
+    if rest and rest[0].shape != sizes[1:]:
+        raise ValueError(f"dense: bias must have shape {sizes[1:]}, one value per output, got {rest[0].shape}")
+    op, bias = _dense_ops[checked_activation("dense", activation)], rest[0] if rest else None
+    if len(shape) == 2:
+        return op(x, w, bias)
+    return reshape(op(reshape(x, (math.prod(shape[:-1]), sizes[0])), w, bias), (*shape[:-1], sizes[1]))
