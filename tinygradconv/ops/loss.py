@@ -50,19 +50,23 @@ def cross_entropy(logits: Any, targets: Any, *, weights: Any = None, label_smoot
     """
     name = "cross_entropy"
     _check_reduction(name, reduction)
-    (logits,) = floating_tensors(name, ("logits",), (logits,))
-    (targets,) = as_tensors(name, ("targets",), (targets,))
+    if type(logits) is not Tensor or logits.data.dtype.kind != "f":
+        (logits,) = floating_tensors(name, ("logits",), (logits,))
+    if type(targets) is not Tensor:
+        (targets,) = as_tensors(name, ("targets",), (targets,))
     if logits.ndim < 1 or logits.shape[-1] < 1:
         raise ValueError(f"{name}: logits must have at least one class on the last axis, got shape {logits.shape}")
     if ignore_index is not None:
         ignore_index = integer("ignore_index", ignore_index, at_least=-2**63, at_most=2**63 - 1, where=name)
-    if not 0 <= real("label_smoothing", label_smoothing, where=name) <= 1:
+    known = type(label_smoothing) is float                       # every step of training passes here, so the usual case is quick
+    if not 0 <= (label_smoothing if known else real("label_smoothing", label_smoothing, where=name)) <= 1:
         raise ValueError(f"{name}: label_smoothing must be between 0 and 1, got {label_smoothing!r}")
     _check_targets(name, logits, targets, ignore_index)
     chosen = None if weights is None else _class_weights(name, weights, logits)
     if targets.dtype.kind == "f":
         return _of_probabilities(logits, targets.astype(logits.dtype), chosen, label_smoothing, reduction)
-    labels = targets if targets.device == "abstract" else Tensor.of(_labels(name, targets.data, logits.shape[-1], ignore_index))
+    known = type(targets.data) is np.ndarray                     # an abstract array has no values to check
+    labels = Tensor.of(_labels(name, targets.data, logits.shape[-1], ignore_index)) if known else targets
     return _of_labels(logits, labels, weights=chosen, smoothing=float(label_smoothing), ignore=-1 if ignore_index is None else ignore_index,
                       reduction=reduction)
 
