@@ -41,6 +41,29 @@ class Matmul(Benchmark):
         tgc.grad(self.y_of_b, self.b_leaf, self.g)
 
 
+class Dense(Benchmark):
+    """act(x @ w + bias) in one op: inference with weights that stay packed, and forward and backward."""
+
+    params = [DEVICES, list(DENSE)]
+    param_names = ["device", "layer"]
+
+    def prepare(self, device: str, layer: str) -> None:
+        """One batch and one layer, constants and leaves."""
+        images, features, outputs = DENSE[layer]
+        shapes = (images, features), (features, outputs), (outputs,)
+        self.constants = [constant(shape, device, seed=i) for i, shape in enumerate(shapes)]
+        self.leaves = [variable(shape, device, seed=i) for i, shape in enumerate(shapes)]
+        self.g = constant((images, outputs), device, seed=3)
+
+    def time_inference(self, device: str, layer: str) -> None:
+        """The weights have been packed by an earlier call."""
+        tgc.dense(*self.constants, activation="relu")
+
+    def time_forward_backward(self, device: str, layer: str) -> None:
+        """The layer and all its gradients; the weights are packed each time."""
+        tgc.grad(tgc.dense(*self.leaves, activation="relu"), self.leaves, self.g)
+
+
 class BatchedMatmul(Benchmark):
     """Many small products at once."""
 
