@@ -161,8 +161,8 @@ def spoil(monkeypatch, kernel, change, *, output=-2):
     """Let one kernel fill its output and then change it."""
     run = CPUBackend.run
 
-    def spoiled(self, name, *arguments):
-        run(self, name, *arguments)
+    def spoiled(self, name, *arguments, **kept):
+        run(self, name, *arguments, **kept)
         if name == kernel:
             change(arguments[output])
     monkeypatch.setattr(CPUBackend, "run", spoiled)
