@@ -6,15 +6,21 @@ from __future__ import annotations
 
 import importlib.util
 import itertools
+import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
 from .vector_code import disassemble, loops
 
-# For each instruction set: its packed operation and register, and rows × vectors of its two tiles (kernels/vector.h).
-TILES = {"v2": ("mul", "xmm", (6 * 2, 13)), "v3": ("fmadd", "ymm", (6 * 2, 13)), "v4": ("fmadd", "zmm", (14 * 2, 14))}
+# For each instruction set: its packed operation and register, and its name in the table of kernels/vector.h.
+OPERATIONS = {"v2": ("mul", "xmm", "SSE"), "v3": ("fmadd", "ymm", "AVX2"), "v4": ("fmadd", "zmm", "AVX-512")}
+TABLE = re.findall(r"^ +(\S+) +(\d+) +(\d+) +(\d+) +(\d+)$", (Path(__file__).parents[2] / "kernels" / "vector.h").read_text(), re.M)
+SIZES = {name: tuple(map(int, numbers)) for name, *numbers in TABLE}
+# Operation, register, and rows × vectors of the two tiles.
+TILES = {variant: (*how, (2 * SIZES[name][2], SIZES[name][3])) for variant, (*how, name) in OPERATIONS.items()}
 
 pytestmark = pytest.mark.skipif(shutil.which("objdump") is None, reason="needs objdump, from GNU binutils, to read compiled code")
 
@@ -40,6 +46,18 @@ def test_the_tiles_are_whole_registers_of_packed_arithmetic(idea, variant):
     if spec is None:
         pytest.skip(f"this build has no {variant} variant (another processor family, or a compiler that lacks it)")
     assert not faults(disassemble(spec.origin), variant)
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="needs gcc to read vector.h")
+@pytest.mark.parametrize("name", SIZES)
+def test_the_table_is_what_is_compiled(name):
+    said = {"SSE": (16, 16), "AVX2": (32, 16), "NEON": (16, 32), "AVX-512": (64, 32)}[name]
+    header = Path(__file__).parents[2] / "kernels" / "vector.h"
+    source = f"#include \"{header}\"\nint row[] = {{TGC_BYTES, TGC_REGISTERS, TGC_WIDE_ROWS, TGC_NARROW_ROWS}};\n"
+    checks = "".join(f"_Static_assert({macro} == {number}, \"{macro}\");\n" for macro, number in zip(
+        ("TGC_BYTES", "TGC_REGISTERS", "TGC_WIDE_ROWS", "TGC_NARROW_ROWS"), SIZES[name]))
+    subprocess.run(["gcc", f"-DTGC_BYTES={said[0]}", f"-DTGC_REGISTERS={said[1]}", "-fsyntax-only", "-xc", "-"], input=source + checks,
+                   text=True, check=True, capture_output=True)
 
 
 def test_every_variant_of_this_build_is_one_that_the_check_knows():
