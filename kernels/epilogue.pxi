@@ -30,6 +30,37 @@ cdef void finish(floating* y, const floating* scale, const floating* bias, const
         tanh_few(y + done, columns - done)
 
 
+cdef enum:
+    NARROW = 64         # lines of fewer channels are finished
+    TOGETHER = 16       # so many at a time: as many floats as the widest vector holds, so that together they are whole vectors
+
+
+cdef void finish_lines(floating* y, const floating* scale, const floating* bias, const floating* residual, Py_ssize_t columns,
+                       Py_ssize_t lines, int activation) noexcept nogil:
+    """`finish` for lines that lie one after another. Six channels do not fill a vector; sixteen lines of six channels fill twelve."""
+    cdef floating scales[NARROW * TOGETHER]
+    cdef floating biases[NARROW * TOGETHER]
+    cdef const floating* all_scales = NULL
+    cdef const floating* all_biases = NULL
+    cdef Py_ssize_t i = 0, copy, c
+    if columns < NARROW and lines >= TOGETHER:
+        if scale != NULL:
+            all_scales = &scales[0]
+        if bias != NULL:
+            all_biases = &biases[0]
+        for copy in range(TOGETHER):
+            for c in range(columns):
+                scales[copy * columns + c] = scale[c] if scale != NULL else 1
+                biases[copy * columns + c] = bias[c] if bias != NULL else 0
+        while i + TOGETHER <= lines:
+            finish(y + i * columns, all_scales, all_biases, residual + i * columns if residual != NULL else residual,
+                   columns * TOGETHER, activation)
+            i += TOGETHER
+    while i < lines:
+        finish(y + i * columns, scale, bias, residual + i * columns if residual != NULL else residual, columns, activation)
+        i += 1
+
+
 cdef void tanh_few(floating* y, Py_ssize_t count) noexcept nogil:
     """y = tanh y for fewer values than a vector holds: by way of a whole vector, so that all channels are computed alike."""
     cdef floating whole[TGC_BYTES]

@@ -126,7 +126,7 @@ cdef void phase_task(const Correlation* cor, Py_ssize_t index, const floating* s
                      Py_ssize_t columns, Py_ssize_t part) noexcept nogil:
     """Add one part of the channels to the places of one phase, from y[at] on, area by area; finish them after the last part."""
     cdef Phase phase = phase_of(cor, index)
-    cdef Py_ssize_t a, i, places, runs, length, line, spacing = cor.part * (phase.kw if runs_are_rows(&phase) else 1)
+    cdef Py_ssize_t a, i, lines, places, runs, length, line, spacing = cor.part * (phase.kw if runs_are_rows(&phase) else 1)
     cdef Area area
     rows = smaller(rows, phase.OH - u)
     for a in range(table.areas):
@@ -143,12 +143,24 @@ cdef void phase_task(const Correlation* cor, Py_ssize_t index, const floating* s
             for i in range(places):
                 memset(y + at + table.to[area.begin + i], 0, columns * sizeof(floating))
         if part == cor.parts - 1 and (cor.activation or cor.scale != NULL or cor.bias != NULL or cor.residual != NULL):
-            for i in range(places):
-                finish_channels(cor, y, at + table.to[area.begin + i], channel, columns)
+            i = 0
+            while i < places:
+                lines = neighbours(table.to + area.begin + i, places - i, columns) if columns == cor.O else 1
+                finish_channels(cor, y, at + table.to[area.begin + i], channel, columns, lines)
+                i += lines
 
 
-cdef inline void finish_channels(const Correlation* cor, floating* y, Py_ssize_t at, Py_ssize_t channel, Py_ssize_t columns) noexcept nogil:
-    """Finish `columns` channels, from `channel` on, of one place of y, which begin at y[at]."""
+cdef Py_ssize_t neighbours(const Py_ssize_t* to, Py_ssize_t places, Py_ssize_t columns) noexcept nogil:
+    """How many places, from the first on, have their `columns` channels one after another in memory."""
+    cdef Py_ssize_t count = 1
+    while count < places and to[count] == to[count - 1] + columns:
+        count += 1
+    return count
+
+
+cdef inline void finish_channels(const Correlation* cor, floating* y, Py_ssize_t at, Py_ssize_t channel, Py_ssize_t columns,
+                                 Py_ssize_t lines) noexcept nogil:
+    """Finish `columns` channels, from `channel` on, of `lines` neighbouring places of y, which begin at y[at]."""
     cdef const floating* scale = <const floating*>cor.scale
     cdef const floating* bias = <const floating*>cor.bias
     cdef const floating* residual = <const floating*>cor.residual
@@ -158,7 +170,7 @@ cdef inline void finish_channels(const Correlation* cor, floating* y, Py_ssize_t
         bias += channel
     if residual != NULL:
         residual += at
-    finish(y + at, scale, bias, residual, columns, cor.activation)
+    finish_lines(y + at, scale, bias, residual, columns, lines, cor.activation)
 
 
 cdef void fill_strip(const Correlation* cor, const floating* x, floating* strip, Py_ssize_t n, Py_ssize_t images, Py_ssize_t u,

@@ -16,7 +16,7 @@ def conv2d_forward(const floating[:, :, :, ::1] x, unsigned char[::1] packed, co
     """reference.conv2d_forward: one correlation of x with the packed weights; what follows it is applied strip by strip, in the cache."""
     cdef Window win = window_of(geo)
     cdef Correlation cor = forward_plan(&win, sizeof(floating))
-    cdef Py_ssize_t places = y.shape[0] * y.shape[1] * y.shape[2], i
+    cdef Py_ssize_t places = y.shape[0] * y.shape[1] * y.shape[2]
     if places * y.shape[3] == 0:
         return
     cor.activation = activation
@@ -28,8 +28,7 @@ def conv2d_forward(const floating[:, :, :, ::1] x, unsigned char[::1] packed, co
         cor.residual = &residual[0, 0, 0, 0]
     if cor.packed_size == 0:
         memset(&y[0, 0, 0, 0], 0, places * y.shape[3] * sizeof(floating))
-        for i in range(places):
-            finish_channels(&cor, &y[0, 0, 0, 0], i * cor.O, 0, cor.O)
+        finish_channels(&cor, &y[0, 0, 0, 0], 0, 0, cor.O, places)
         return
     check_bytes("conv2d_forward", "packed", packed, cor.packed_size * sizeof(floating))
     check_bytes("conv2d_forward", "workspace", workspace, workspace_bytes(&cor, sizeof(floating), 1))
