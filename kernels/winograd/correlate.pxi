@@ -1,9 +1,10 @@
-# winograd_forward and winograd_grad_input: a thread takes a block of tiles through all three stages before it takes the next,
+# winograd_forward and winograd_grad_input: 36 products between two transforms,
 #
-#     values[36][tile][c] = Bᵀ d B            36 products  sums[i] = values[i] · filters[i]            y = Aᵀ sums A
+#     values[36][tile][c] = Bᵀ d B            sums[i] = values[i] · filters[i]            y = Aᵀ sums A
 #
-# so that values and sums stay in its second-level cache; only x, y and the filters pass through it. The products are tile.pxi's: rows are
-# tiles, columns output channels, and the sum runs along c.
+# The products are tile.pxi's: rows are tiles, columns output channels, and the sum runs along c. Few channels: the filters stay in the
+# cache, and a thread takes a block of tiles through all three stages before it takes the next, so that values and sums stay in its
+# second-level cache and only x and y go through memory. Many channels (rounds.pxi): the filters are what is large, and are read once.
 
 cdef enum:
     BLOCK_BYTES = 393216      # of values and sums of one block
@@ -13,25 +14,32 @@ cdef enum:
 
 cdef struct Blocks:
     Tiles tiles
-    Py_ssize_t together, group                    # tiles of a block, output channels whose sums are kept at a time
+    Py_ssize_t round                              # tiles of a round, or 0 where blocks are independent
+    Py_ssize_t together, group                    # tiles of a block or task, output channels whose sums are kept at a time
+    Py_ssize_t terms                              # input channels whose filters are transformed on the way, or 0 where they are packed
     Py_ssize_t value_pitch, sum_pitch, filter_pitch      # elements from one of the 36 matrices to the next
-    Py_ssize_t packed_size, table_bytes, scratch_size    # elements of the filters, of one thread's scratch
+    Py_ssize_t packed_size, table_bytes, shared_size, scratch_size    # elements of the filters, of all threads', of one thread's scratch
 
 
-cdef Blocks divide(Tiles tiles, Py_ssize_t itemsize) noexcept nogil:
-    """How the tiles are cut into blocks: by shape only."""
+cdef Blocks divide(Tiles tiles, bint packs, Py_ssize_t itemsize) noexcept nogil:
+    """How the tiles are cut into blocks: by shape only. `packs`: the filters are transformed in each call."""
     cdef Blocks blocks
     cdef Py_ssize_t fits
     blocks.tiles = tiles
-    blocks.group = smaller(tiles.width, GROUP_COLUMNS)
-    fits = BLOCK_BYTES // (POINTS * (tiles.depth + blocks.group) * itemsize)
-    blocks.together = larger(LEAST_TILES, smaller(fits, (tiles.count + 7) // 8)) // TGC_WIDE_ROWS * TGC_WIDE_ROWS
-    blocks.value_pitch = uneven(blocks.together * tiles.depth, itemsize)
-    blocks.sum_pitch = uneven(blocks.together * blocks.group, itemsize)
     blocks.filter_pitch = uneven(tiles.C * tiles.width, itemsize)
     blocks.packed_size = POINTS * blocks.filter_pitch if tiles.C > 0 else 0
+    if blocks.packed_size * itemsize >= LARGE_BYTES:
+        divide_rounds(&blocks, packs, itemsize)
+    else:
+        blocks.round, blocks.terms = 0, 0
+        blocks.group = smaller(tiles.width, GROUP_COLUMNS)
+        fits = BLOCK_BYTES // (POINTS * (tiles.depth + blocks.group) * itemsize)
+        blocks.together = larger(LEAST_TILES, smaller(fits, (tiles.count + 7) // 8)) // TGC_WIDE_ROWS * TGC_WIDE_ROWS
+        blocks.value_pitch = uneven(blocks.together * tiles.depth, itemsize)
+        blocks.sum_pitch = uneven(blocks.together * blocks.group, itemsize)
+        blocks.shared_size = 0
+        blocks.scratch_size = POINTS * (blocks.value_pitch + blocks.sum_pitch) + round_up(larger(tiles.depth, tiles.width), 64)
     blocks.table_bytes = round_up((2 * (blocks.together + TGC_NARROW_ROWS) + 1) * sizeof(Py_ssize_t), 64)
-    blocks.scratch_size = POINTS * (blocks.value_pitch + blocks.sum_pitch) + round_up(larger(tiles.depth, tiles.width), 64)
     return blocks
 
 
@@ -42,22 +50,26 @@ cdef inline Py_ssize_t uneven(Py_ssize_t size, Py_ssize_t itemsize) noexcept nog
 
 
 cdef Py_ssize_t workspace_bytes(const Blocks* blocks, Py_ssize_t itemsize, Py_ssize_t threads) noexcept nogil:
-    """Two tables of tiles, and each thread's scratch: values, sums, and a line of zeros that is written too."""
-    return blocks.table_bytes + threads * blocks.scratch_size * itemsize
+    """Two tables of tiles, what the threads share, and each thread's scratch."""
+    return blocks.table_bytes + (blocks.shared_size + threads * blocks.scratch_size) * itemsize
 
 
-cdef void correlate(const Blocks* blocks, const floating* x, const floating* packed, floating* y, const Finish* last,
+cdef void correlate(const Blocks* blocks, const floating* x, const floating* packed, const floating* w, floating* y, const Finish* last,
                     unsigned char* workspace, Py_ssize_t workspace_size) noexcept nogil:
-    """All blocks of tiles."""
+    """All blocks of tiles, or all rounds; w where the filters are transformed on the way."""
     cdef Py_ssize_t block, i, count = blocks.together + TGC_NARROW_ROWS
     cdef Py_ssize_t* table = <Py_ssize_t*>workspace
-    cdef floating* scratch = <floating*>(workspace + blocks.table_bytes)
+    cdef floating* shared = <floating*>(workspace + blocks.table_bytes)
+    cdef floating* scratch = shared + blocks.shared_size
     cdef int threads = smaller(threads_for(blocks.tiles.count * POINTS * blocks.tiles.C * blocks.tiles.O),
-                               (workspace_size - blocks.table_bytes) // (blocks.scratch_size * sizeof(floating)))
+                               (workspace_size - workspace_bytes(blocks, sizeof(floating), 0)) // (blocks.scratch_size * sizeof(floating)))
     for i in range(count):
         table[i] = i * blocks.tiles.depth if i < blocks.together else 0
         table[count + i] = i * blocks.group
     table[2 * count] = 0
+    if blocks.round > 0:
+        correlate_rounds(blocks, x, packed, w, y, last, table, shared, scratch, threads)
+        return
     for block in prange((blocks.tiles.count + blocks.together - 1) // blocks.together, schedule="dynamic", num_threads=threads):
         block_task(blocks, x, packed, y, last, table, scratch + threadid() * blocks.scratch_size, block * blocks.together)
 
@@ -67,7 +79,7 @@ cdef void block_task(const Blocks* blocks, const floating* x, const floating* pa
     """Tiles first, … of one block: values, and then sums and results for one group of output channels after the other."""
     cdef const Tiles* tiles = &blocks.tiles
     cdef floating* sums = values + POINTS * blocks.value_pitch
-    cdef floating* line = sums + POINTS * blocks.sum_pitch
+    cdef floating* line = sums + POINTS * blocks.sum_pitch             # zeros, and afterwards for what is not written
     cdef Py_ssize_t count = smaller(blocks.together, tiles.count - first), rows = blocks.together + TGC_NARROW_ROWS, o = 0, columns, i
     memset(line, 0, tiles.depth * sizeof(floating))
     read_patches(tiles, x, first, count, values, blocks.value_pitch, line)
@@ -78,31 +90,3 @@ cdef void block_task(const Blocks* blocks, const floating* x, const floating* pa
                     sums + i * blocks.sum_pitch, table + rows, count, columns, False)
         write_tiles(tiles, y, last, first, count, sums, blocks.group, blocks.sum_pitch, o, columns, line)
         o += blocks.group
-
-
-cdef enum:
-    TERMS = 16                # input channels whose filters are transformed at a time
-
-
-cdef void pack_filters(const Blocks* blocks, const floating* w, floating* packed) noexcept nogil:
-    """packed[36][block of columns][c][column] = G w Gᵀ, in parallel over blocks of columns and chunks of c."""
-    cdef const Tiles* tiles = &blocks.tiles
-    cdef Py_ssize_t block = 2 * lanes_of(sizeof(floating)), chunks = (tiles.C + TERMS - 1) // TERMS, task
-    cdef int threads = threads_for(POINTS * tiles.C * tiles.O)
-    for task in prange((tiles.O + block - 1) // block * chunks, schedule="static", num_threads=threads):
-        pack_block(tiles, w, packed, blocks.filter_pitch, task // chunks * block, task % chunks * TERMS)
-
-
-cdef void pack_block(const Tiles* tiles, const floating* w, floating* packed, Py_ssize_t pitch, Py_ssize_t o, Py_ssize_t c) noexcept nogil:
-    """At most TERMS input channels of one block of columns: nine taps gathered as lines of columns, then transformed line by line."""
-    cdef floating tap[9 * TERMS * TGC_BYTES]
-    cdef Py_ssize_t lanes = lanes_of(sizeof(floating)), terms = smaller(TERMS, tiles.C - c), columns = smaller(2 * lanes, tiles.O - o), i
-    cdef Py_ssize_t width = round_up(columns, lanes)
-    for i in range(9):
-        pack(w + tiles.w0 + i * tiles.w_tap + c * tiles.w_c + o * tiles.w_o, tiles.w_c, tiles.w_o, terms, columns, tap + i * TERMS * width)
-    packed += o * tiles.C + c * width
-    for i in range(terms * width // lanes):
-        if floating is float:
-            transform_filter(<const vector_float*>tap + i, TERMS * width // lanes, <vector_float*>packed + i, pitch // lanes)
-        else:
-            transform_filter(<const vector_double*>tap + i, TERMS * width // lanes, <vector_double*>packed + i, pitch // lanes)

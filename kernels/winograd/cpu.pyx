@@ -7,6 +7,8 @@ include "tile.pxi"
 include "epilogue.pxi"
 include "transforms.pxi"
 include "tiles.pxi"
+include "filters.pxi"
+include "rounds.pxi"
 include "correlate.pxi"
 include "outer.pxi"
 
@@ -15,7 +17,7 @@ def winograd_forward(const floating[:, :, :, ::1] x, unsigned char[::1] packed, 
                      const floating[:, :, :, ::1] residual, unsigned char[::1] workspace, floating[:, :, :, ::1] y, int activation, geo):
     """reference.winograd_forward: each block of tiles goes through transform, products, transform and epilogue in the cache."""
     cdef Window win = window_of(geo)
-    cdef Blocks blocks = divide(forward_tiles(&win, sizeof(floating)), sizeof(floating))
+    cdef Blocks blocks = divide(forward_tiles(&win, sizeof(floating)), False, sizeof(floating))
     cdef Finish last
     if y.shape[0] * y.shape[1] * y.shape[2] * y.shape[3] == 0:
         return
@@ -26,24 +28,24 @@ def winograd_forward(const floating[:, :, :, ::1] x, unsigned char[::1] packed, 
     check_bytes("winograd_forward", "packed", packed, blocks.packed_size * sizeof(floating))
     check_bytes("winograd_forward", "workspace", workspace, workspace_bytes(&blocks, sizeof(floating), 1))
     with nogil:
-        correlate(&blocks, &x[0, 0, 0, 0], <const floating*>&packed[0], &y[0, 0, 0, 0], &last, &workspace[0], workspace.shape[0])
+        correlate(&blocks, &x[0, 0, 0, 0], <const floating*>&packed[0], NULL, &y[0, 0, 0, 0], &last, &workspace[0], workspace.shape[0])
 
 
 def winograd_forward_pack(const floating[:, :, :, ::1] w, unsigned char[::1] packed, geo):
     """`packed` = the 36 matrices of transformed filters, in blocks of output channels."""
     cdef Window win = window_of(geo)
-    cdef Blocks blocks = divide(forward_tiles(&win, sizeof(floating)), sizeof(floating))
+    cdef Blocks blocks = divide(forward_tiles(&win, sizeof(floating)), False, sizeof(floating))
     check_shape("winograd_forward_pack", &win)
     check_bytes("winograd_forward_pack", "packed", packed, blocks.packed_size * sizeof(floating))
     with nogil:
-        pack_filters(&blocks, &w[0, 0, 0, 0], <floating*>&packed[0])
+        pack_filters(&blocks.tiles, &w[0, 0, 0, 0], <floating*>&packed[0], blocks.filter_pitch)
 
 
 def winograd_forward_packed_bytes(w, geo):
     """Bytes of `packed` for winograd_forward."""
     cdef Window win = window_of(geo)
     cdef Py_ssize_t itemsize = w.itemsize
-    cdef Blocks blocks = divide(forward_tiles(&win, itemsize), itemsize)
+    cdef Blocks blocks = divide(forward_tiles(&win, itemsize), False, itemsize)
     return blocks.packed_size * itemsize
 
 
@@ -51,18 +53,19 @@ def winograd_grad_input(const floating[:, :, :, ::1] g, const floating[:, :, :, 
                         floating[:, :, :, ::1] x, geo):
     """reference.winograd_grad_input: winograd_forward of g, with filters that are transformed here, since weights change every step."""
     cdef Window win = window_of(geo)
-    cdef Blocks blocks = divide(backward_tiles(&win, sizeof(floating)), sizeof(floating))
+    cdef Blocks blocks = divide(backward_tiles(&win, sizeof(floating)), True, sizeof(floating))
     cdef Finish last
-    cdef Py_ssize_t packed_bytes = blocks.packed_size * sizeof(floating)
+    cdef Py_ssize_t packed_bytes = 0 if blocks.terms else blocks.packed_size * sizeof(floating)
     if x.shape[0] * x.shape[1] * x.shape[2] * x.shape[3] == 0:
         return
     check_shape("winograd_grad_input", &win)
     last.scale, last.bias, last.residual, last.activation = NULL, NULL, NULL, 0
     check_bytes("winograd_grad_input", "workspace", workspace, packed_bytes + workspace_bytes(&blocks, sizeof(floating), 1))
     with nogil:
-        pack_filters(&blocks, &w[0, 0, 0, 0], <floating*>&workspace[0])
-        correlate(&blocks, &g[0, 0, 0, 0], <const floating*>&workspace[0], &x[0, 0, 0, 0], &last, &workspace[0] + packed_bytes,
-                  workspace.shape[0] - packed_bytes)
+        if packed_bytes > 0:
+            pack_filters(&blocks.tiles, &w[0, 0, 0, 0], <floating*>&workspace[0], blocks.filter_pitch)
+        correlate(&blocks, &g[0, 0, 0, 0], <const floating*>&workspace[0], &w[0, 0, 0, 0], &x[0, 0, 0, 0], &last,
+                  &workspace[0] + packed_bytes, workspace.shape[0] - packed_bytes)
 
 
 def winograd_grad_weight(const floating[:, :, :, ::1] x, const floating[:, :, :, ::1] g, unsigned char[::1] workspace,
@@ -83,15 +86,15 @@ def winograd_grad_weight(const floating[:, :, :, ::1] x, const floating[:, :, :,
 def winograd_forward_workspace(geo, Py_ssize_t itemsize):
     """Bytes of `workspace` for winograd_forward at the present number of threads; it runs with fewer threads in less."""
     cdef Window win = window_of(geo)
-    cdef Blocks blocks = divide(forward_tiles(&win, itemsize), itemsize)
+    cdef Blocks blocks = divide(forward_tiles(&win, itemsize), False, itemsize)
     return workspace_bytes(&blocks, itemsize, THREADS)
 
 
 def winograd_grad_input_workspace(geo, Py_ssize_t itemsize):
     """Bytes of `workspace` for winograd_grad_input at the present number of threads."""
     cdef Window win = window_of(geo)
-    cdef Blocks blocks = divide(backward_tiles(&win, itemsize), itemsize)
-    return blocks.packed_size * itemsize + workspace_bytes(&blocks, itemsize, THREADS)
+    cdef Blocks blocks = divide(backward_tiles(&win, itemsize), True, itemsize)
+    return (0 if blocks.terms else blocks.packed_size * itemsize) + workspace_bytes(&blocks, itemsize, THREADS)
 
 
 def winograd_grad_weight_workspace(geo, Py_ssize_t itemsize):

@@ -103,6 +103,8 @@ LARGE = {
     "long chains": dict(x_shape=(2, 6, 7, 300), O=70),
     "channels that are powers of two": dict(x_shape=(2, 9, 9, 128), O=128),
     "few tiles, many channels": dict(x_shape=(2, 7, 7, 264), O=272),
+    "rounds of tiles": dict(x_shape=(2, 39, 41, 300), O=200),
+    "filters transformed on the way, and all tiles in a task": dict(x_shape=(1, 30, 39, 260), O=257),
     "many tiles, few channels": dict(x_shape=(40, 33, 30, 5), O=3),
 }
 
