@@ -1,7 +1,13 @@
-"""The types with which primitive.py is compiled."""
+"""The types with which primitive.py is compiled: an op is a C struct, but for attributes that are asked for rarely."""
 from tinygradconv.promotion cimport promoted
 from tinygradconv.settings cimport get as setting
 from tinygradconv.tape cimport Node, recording
 from tinygradconv.tensor cimport Storage, Value, tensor_of
 
-cdef Node _record(op, tensors, tuple plan, Value y, tuple extra, dict options)
+cdef class Primitive:
+    cdef public object forward, name, elementwise, promote, view, differentiable, byproducts, inputs, optional, packs, joint
+    cdef public dict rules, _needs, _plans
+    cdef dict __dict__
+    cpdef tuple _call(self, tuple inputs, dict options)
+
+cdef Node _record(Primitive op, tensors, tuple plan, Value y, tuple extra, dict options)

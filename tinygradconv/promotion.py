@@ -19,6 +19,9 @@ NUMBERS = (bool, int, float)
 
 def result_dtype(dtypes: Sequence[np.dtype]) -> np.dtype:
     """The dtype of an operation on arrays of these dtypes: floating wins over integer, then the wider."""
+    first = dtypes[0]
+    if all([dtype is first for dtype in dtypes]):
+        return first
     floating = [dtype for dtype in dtypes if dtype.kind == "f"]
     return np.result_type(*(floating or dtypes))
 
@@ -36,6 +39,8 @@ def as_tensors(op: str, names: Sequence[str], values: Sequence[Any], optional: C
     """
     if len(values) != len(names):
         raise TypeError(f"{op} takes {len(names)} tensor{'s' if len(names) != 1 else ''} ({', '.join(names)}), got {len(values)}")
+    if all([type(value) is Tensor for value in values]):
+        return list(values)
     return [value if type(value) is Tensor or (value is None and name in optional) else _constant(op, name, value)
             for name, value in zip(names, values)]
 
@@ -61,8 +66,8 @@ def _promoted(op: str, values: Sequence[Any]) -> Sequence[Tensor]:
     """The table at the top of this file, for operands that differ."""
     if len(values) == 2:                                   # floating tensor ∘ Python number, the commonest of these
         a, b = values
-        if type(a) is Tensor and a.data.dtype.kind == "f" and type(b) in NUMBERS:
-            return a, _cast(op, b, a.data.dtype)
+        if type(a) is Tensor and type(b) in NUMBERS and a.data.dtype.kind == "f":
+            return a, _number(op, b, a.data.dtype)
     values = [v if type(v) in NUMBERS or type(v) is Tensor else _constant(op, "an operand", v) for v in values]
     strong = [v.data.dtype for v in values if type(v) is Tensor]
     if not strong:
@@ -74,6 +79,20 @@ def _promoted(op: str, values: Sequence[Any]) -> Sequence[Tensor]:
     elif dtype.kind == "b" and any(type(v) is int for v in values):
         dtype = np.dtype(np.int64)
     return [_cast(op, v, dtype) for v in values]
+
+
+_numbers: dict[Any, Tensor] = {}
+
+
+def _number(op: str, value: Any, dtype: np.dtype) -> Tensor:
+    """A number as a constant; the last few are remembered, as programs use the same ones again and again."""
+    key = type(value), value, dtype
+    known = _numbers.get(key)
+    if known is None or value == 0:                        # 0.0 and −0.0 are one key
+        if len(_numbers) >= 256:
+            _numbers.clear()
+        known = _numbers[key] = _cast(op, value, dtype)
+    return known
 
 
 def _cast(op: str, value: Any, dtype: np.dtype) -> Tensor:
