@@ -48,7 +48,7 @@ def dense(const floating[:, ::1] x, unsigned char[::1] packed, const floating[::
 
 
 def dense_pack(const floating[:, ::1] w, unsigned char[::1] packed, int activation):
-    """Blocks of two vectors of w's columns one after the other, each with its lines in order; a last block of one vector where that will do."""
+    """Blocks of two vectors of w's columns one after the other, each with its lines in order; a last one of one vector if that will do."""
     cdef Py_ssize_t K = w.shape[0], N = w.shape[1], group = GROUP * 2 * lanes_of(sizeof(floating)), task
     cdef floating* to
     if K * N == 0:
