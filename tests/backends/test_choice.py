@@ -44,6 +44,11 @@ def test_where_winograd_cannot_or_does_not_pay_it_is_not_chosen(geo):
         assert choice.choose(kernel, geo, FLOAT, "v3", False) == kernel
 
 
+def test_the_gradient_of_weights_needs_more_tiles():
+    geo = geometry(2, 7, 512, 512)
+    assert [choice.choose(kernel, geo, FLOAT, "v3", False) for kernel in NAMES] == ["winograd_forward", "winograd_grad_input", NAMES[2]]
+
+
 def test_float64_is_for_checks_and_stays_direct():
     assert choice.choose("conv2d_forward", geometry(8, 56, 64, 64), np.dtype(np.float64), "v3", False) == "conv2d_forward"
 

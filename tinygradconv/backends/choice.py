@@ -52,28 +52,34 @@ def choose(kernel: str, geo: Conv2dGeometry, dtype: np.dtype, isa: str, exact: b
     return kernel
 
 
-# Measured with AVX2 on two cores (512 KB of second-level cache each), direct time / Winograd time, float32:
+# Measured with AVX2 on two cores (512 KB of second-level cache each), direct time / Winograd time, float32; "packed" is inference, where
+# the transformed filters are kept, and "forward" transforms them too, as a training step must:
 #
-#     layer (3×3, padding 1)      forward    grad-input    grad-weight    tiles
-#     16 @ 32,  batch 128           1.2         1.2            1.6         8192
-#     32 @ 16,  batch 128           1.7         1.8            2.0         2048
-#     64 @ 8,   batch 128           2.3         2.4            2.7          512
-#     64 @ 56,  batch 8             2.3         2.6            1.7         1568
-#     128 @ 28, batch 8             3.0         2.8            2.2          392
-#     256 @ 14, batch 8             2.6         2.2            1.8          128
-#     512 @ 7,  batch 8             1.3         1.3            2.8           32
-#     512 @ 28, batch 2             2.4         2.1            2.9           98
-#     512 @ 14, batch 2             1.8         1.3            2.8           32
+#     layer (3×3, padding 1)      packed    forward    grad-input    grad-weight    tiles
+#     16 @ 32,  batch 128          1.2        1.2          1.2           1.6         8192
+#     32 @ 16,  batch 128          1.8        1.6          1.7           1.8         2048
+#     64 @ 8,   batch 128          2.1        1.8          1.6           2.4          512
+#     64 @ 224, batch 2            2.6        2.6          2.5           1.8         6272
+#     64 @ 56,  batch 8            2.6        2.3          2.7           2.1         1568
+#     128 @ 28, batch 8            3.2        3.2          2.9           2.5          392
+#     256 @ 14, batch 8            2.5        2.1          2.2           2.2          128
+#     512 @ 28, batch 2            3.4        3.1          2.5           2.3           98
+#     512 @ 14, batch 2            2.0        1.6          2.0           1.9           32
+#     512 @ 7,  batch 8            1.8        1.4          1.8           1.6           32
+#     512 @ 14, batch 1            2.0        1.1          1.7           1.2           16
+#     512 @ 7,  batch 2            1.5        0.75         2.2           1.0            8
+#     512 @ 7,  batch 1            1.0        0.5          1.2           0.5            4
 LEAST_CHANNELS = 16          # transforms cost per channel in or out, products per pair: with fewer channels nothing is gained
-LEAST_TILES = 16             # the transformed filters, four times as large, must be read for that many at least
 LEAST_COVER = 0.5            # of the tiles by outputs: a 5×5 image is 39 % of its four tiles, and 7×7 is 77 %
+# The transformed filters are four times as large as the weights, and pay from so many tiles on (forward: as measured for inference).
+LEAST_TILES = {"conv2d_forward": 8, "conv2d_grad_input": 8, "conv2d_grad_weight": 16}
 
 
 def winograd_pays(kernel: str, geo: Conv2dGeometry, dtype: np.dtype) -> bool:
     """Whether F(4×4, 3×3) is faster than the direct kernel. float64 is for checks, so it stays direct."""
     height, width = (geo.H, geo.W) if kernel == "conv2d_grad_input" else (geo.OH, geo.OW)
     tiles = geo.N * -(-height // 4) * -(-width // 4)
-    return (dtype == np.float32 and min(geo.C, geo.O) >= LEAST_CHANNELS and tiles >= LEAST_TILES
+    return (dtype == np.float32 and min(geo.C, geo.O) >= LEAST_CHANNELS and tiles >= LEAST_TILES[kernel]
             and geo.N * height * width >= LEAST_COVER * 16 * tiles)
 
 
