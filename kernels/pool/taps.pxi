@@ -37,11 +37,11 @@ cdef extern from *:
         return (KIND)__builtin_convertvector(words, KIND##_integers); \
     }
     /* Bytes become integers in one instruction, which GCC (12) does not find: it goes element by element, or by way of shorts. */
-    #if defined(__AVX512F__)
+    #if TGC_BYTES == 64 && defined(__AVX512F__)
     #include <immintrin.h>
     #define vector_float_WIDENED(bytes) _mm512_cvtepu8_epi32((__m128i)(bytes))
     #define vector_double_WIDENED(bytes) _mm512_cvtepu8_epi64(_mm_cvtsi64_si128((long long)(bytes)))
-    #elif defined(__AVX2__)
+    #elif TGC_BYTES == 32 && defined(__AVX2__)
     #include <immintrin.h>
     #define vector_float_WIDENED(bytes) _mm256_cvtepu8_epi32(_mm_cvtsi64_si128((long long)(bytes)))
     #define vector_double_WIDENED(bytes) _mm256_cvtepu8_epi64(_mm_cvtsi32_si128((int)(bytes)))

@@ -8,7 +8,7 @@
 
 cdef enum:
     BLOCK_BYTES = 393216      # of values and sums of one block
-    LEAST_TILES = 12          # in a block: two tiles of tile.pxi
+    LEAST_TILES = 14          # in a block: one tile of tile.pxi with 32 registers, two with 16
     GROUP_COLUMNS = 64        # output channels whose sums are kept at a time
 
 
