@@ -101,7 +101,8 @@ def families() -> dict[str, set[str]]:
 
 def offers(module: types.ModuleType) -> set[str]:
     """The names of a file's own functions and ops that are public as tgc.<name>; the random numbers are public where they stand."""
-    own = getattr(module, "__all__", None) or [node.name for _, node in functions(ast.parse(Path(module.__file__).read_text()))]
+    source = Path(module.__file__).with_name(module.__name__.rpartition(".")[2] + ".py")        # a compiled module lies beside its source
+    own = getattr(module, "__all__", None) or [node.name for _, node in functions(ast.parse(source.read_text()))]
     home = module if module is ops.random else tgc
     return {name for name in own if not name.startswith("_") and name in vars(module) and getattr(home, name, None) is vars(module)[name]}
 
