@@ -20,7 +20,7 @@ CURE = ("tinygradconv's compiled kernels were not found beside {package} nor any
         "From the repository's root run: pip install .   (it needs a C compiler, such as gcc or clang)")
 
 ENGINE = ("settings", "tensor", "anomaly", "promotion", "tape", "primitive", "autodiff", "backends/cpu",
-          "ops/elementwise", "ops/operators")                # as in meson.build
+          "ops/elementwise", "ops/matmul", "ops/operators")                # as in meson.build
 
 
 def locate(package: Path, package_path: list[str]) -> None:

@@ -19,9 +19,12 @@ from tinygradconv.tensor import Tensor
 def _matmul(be: Any, a: Any, b: Any, *, transpose_a: bool, transpose_b: bool) -> Any:
     """y = op(a) @ op(b), a (M, K) or (K, M), b (K, N) or (N, K); or a batch of such products, with one more axis in front."""
     M, N = a.shape[-1 if transpose_a else -2], b.shape[-2 if transpose_b else -1]
-    y = be.empty((*a.shape[:-2], M, N), a.dtype)
-    batch = (a, b, y) if a.ndim == 3 else (a[None], b[None], y[None])
-    be.run("matmul", *batch, transpose_a, transpose_b)
+    if a.ndim == 2:
+        y = be.empty((M, N), a.dtype)
+        be.run("matmul", a[None], b[None], y[None], transpose_a, transpose_b)
+        return y
+    y = be.empty((a.shape[0], M, N), a.dtype)
+    be.run("matmul", a, b, y, transpose_a, transpose_b)
     return y
 
 
@@ -46,6 +49,8 @@ _matmul.name = "matmul"
 def matmul(a: Any, b: Any) -> Tensor:
     """y[…, m, n] = Σₖ a[…, m, k] · b[…, k, n]; leading axes broadcast, and a vector is a row on the left, a column on the right."""
     a, b = as_tensors("matmul", ("a", "b"), (a, b))
+    if a.data.ndim == b.data.ndim == 2 and a.data.dtype is b.data.dtype and a.data.shape[1] == b.data.shape[0]:
+        return _matmul(a, b, transpose_a=False, transpose_b=False)                    # the commonest case, by the shortest way
     if a.ndim == 0 or b.ndim == 0:
         raise ValueError(f"matmul: a and b need at least one axis, got shapes {a.shape} and {b.shape}. Multiply by a number with *")
     inner = a.shape[-1], b.shape[-2 if b.ndim > 1 else 0]
@@ -53,9 +58,6 @@ def matmul(a: Any, b: Any) -> Tensor:
         raise ValueError(f"matmul: the last axis of a ({inner[0]}) must equal axis {-2 if b.ndim > 1 else 0} of b ({inner[1]}); "
                          f"a is {a.shape}, b is {b.shape}")
     dtype = result_dtype((a.dtype, b.dtype))
-    if a.ndim == b.ndim == 2:
-        left, right = (x if x.dtype == dtype else x.astype(dtype) for x in (a, b))
-        return _matmul(left, right, transpose_a=False, transpose_b=False)
     left = a.astype(dtype) if a.ndim > 1 else expand_dims(a.astype(dtype), 0)
     right = b.astype(dtype) if b.ndim > 1 else expand_dims(b.astype(dtype), 1)
     M, K, N = left.shape[-2], inner[0], right.shape[-1]
