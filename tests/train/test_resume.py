@@ -15,6 +15,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from tests.train import toy
+from tinygradconv.backends import choice
 from tinygradconv.interop import safetensors
 from tinygradconv.train import files
 from tinygradconv.train.interrupt import Interrupted
@@ -243,3 +244,16 @@ def test_safetensors_bytes_depend_on_the_arrays_only(rng):
     assert all(back[name].tobytes() == array.tobytes() and back[name].shape == array.shape for name, array in arrays.items())
     theirs = pytest.importorskip("safetensors.numpy").load(data)
     assert sorted(theirs) == sorted(arrays)
+
+
+def test_a_run_goes_on_with_the_kernels_that_were_tuned(tmp_path):
+    table = {"conv2d_forward float32 v3 a geometry": "winograd_forward"}
+    choice.restore(table)
+    try:
+        toy.run(tmp_path)
+        choice.restore({})
+        assert Run.open(tmp_path).load()[0].tuned == table
+        toy.run(tmp_path)
+        assert choice.tuned() == table
+    finally:
+        choice.restore({})

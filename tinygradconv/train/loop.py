@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 
 from tinygradconv.autodiff import grad
+from tinygradconv.backends.choice import restore as retune
+from tinygradconv.backends.choice import tuned
 from tinygradconv.data import DataSet, Loader
 from tinygradconv.ops.loss import cross_entropy
 from tinygradconv.tensor import Tensor
@@ -70,7 +72,7 @@ class Training:
 
     def state(self) -> State:
         """Everything that a run needs to go on from here."""
-        return State(replace(self.position, counter=self.model.counter.value), self.weights(), self.optimizer.state())
+        return State(replace(self.position, counter=self.model.counter.value), self.weights(), self.optimizer.state(), tuned())
 
     def restore(self, state: State) -> None:
         """Go on from a state. ValueError names what does not fit the model or the optimiser; then nothing has been changed."""
@@ -81,6 +83,7 @@ class Training:
                              f"which this run of {self.recipe.epochs} epochs of {len(self.loader)} batches does not have. "
                              f"Has the data set changed?")
         match_arrays("the snapshot", self.weights(), state.model)
+        retune(dict(state.tuned))
         self.optimizer.restore(state.optimizer)
         load_weights(self.model, state.model)
         self.model.counter.value = at.counter

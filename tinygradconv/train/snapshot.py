@@ -18,7 +18,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -53,11 +53,15 @@ class Position:
 
 @dataclass(frozen=True)
 class State:
-    """What a snapshot holds: where the run stood, weights and buffers by path, and the optimiser's arrays."""
+    """What a snapshot holds: where the run stood, weights and buffers by path, the optimiser's arrays, and which kernels were tuned.
+
+    `tuned` is the table of backends/choice.py, empty unless the run measured (TGC_TUNE): the run then goes on with the same kernels.
+    """
 
     position: Position
     model: Mapping[str, np.ndarray]
     optimizer: Mapping[str, np.ndarray]
+    tuned: Mapping[str, str] = field(default_factory=dict)
 
 
 class Run:
@@ -122,7 +126,7 @@ class Run:
     def save(self, state: State) -> None:
         """A snapshot: last.safetensors, then the state. OSError: it could not be written, and the one before still stands."""
         write_whole(self.folder / "last.safetensors", safetensors.to_bytes(state.model))
-        said = {"config": self._config_id(), "position": asdict(state.position)}
+        said = {"config": self._config_id(), "position": asdict(state.position), "tuned": dict(state.tuned)}
         arrays = {f"{part}.{path}": a for part in PARTS for path, a in getattr(state, part).items()}
         data = safetensors.to_bytes(arrays, said)
         write_whole(self.folder / "state.safetensors", data, keep=self.folder / "state.previous.safetensors")
@@ -172,8 +176,9 @@ class Run:
             raise ValueError(f"{path} is not the state of a run: its metadata lacks the position") from None
         if config != self._config_id():
             raise ValueError(f"{path} belongs to another run: it was saved under another config.json than the one in {self.folder}")
-        return State(position, *({name.removeprefix(f"{part}."): a for name, a in arrays.items() if name.startswith(f"{part}.")}
-                                 for part in PARTS))
+        model, optimizer = ({name.removeprefix(f"{part}."): a for name, a in arrays.items() if name.startswith(f"{part}.")}
+                            for part in PARTS)
+        return State(position, model, optimizer, said.get("tuned", {}))
 
     def _config_id(self) -> str:
         return hashlib.sha256(json.dumps(self.config, sort_keys=True).encode()).hexdigest()
