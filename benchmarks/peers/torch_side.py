@@ -89,6 +89,25 @@ def compiled(function: Callable[..., Any], first: Callable[[Any], object], optio
         torch._inductor.config.freezing = before
 
 
+def in_every_form(eager: Callable[[str], Any], bound: Callable[[Any, str], Callable[[], Any]], options: Options,
+                  freezes: bool = False) -> tuple[dict[str, Callable[[], Any]], list[str]]:
+    """(calls by the name of the peer, notes): `bound(function, layout)` in both layouts, as it is and through torch.compile.
+
+    `eager(layout)` is the function, or the module, of a layout.
+    """
+    calls: dict[str, Callable[[], Any]] = {}
+    notes: list[str] = []
+    for name, layout in LAYOUTS.items():
+        function = eager(layout)
+        calls[name] = bound(function, layout)
+        made, why = compiled(function, lambda made, layout=layout: bound(made, layout)(), options, freezes)
+        if made is not None:
+            calls[f"{name} compiled"] = bound(made, layout)
+        elif why:
+            notes.append(why)
+    return calls, notes
+
+
 @contextmanager
 def patience(seconds: int):
     """TimeoutError after so many seconds, where the system has alarms."""

@@ -6,7 +6,7 @@ import tinygradconv as tgc
 from ...common import constant, values
 from ..compare import same
 from ..torch_models import MODELS as TORCH_MODELS
-from ..torch_side import LAYOUTS, channels_first, compiled, load, the_torch, torch_weights
+from ..torch_side import channels_first, in_every_form, load, the_torch, torch_weights
 from ..training import floor, our_model
 from ..work import Options, Sides, Work, timed
 
@@ -30,15 +30,10 @@ def sides(name: str, batch: int, options: Options) -> Sides:
                 return function(tx)
         return call
 
-    peers, notes = {}, []
-    for peer, layout in LAYOUTS.items():
-        module = load(TORCH_MODELS[name](), weights, layout).eval()
-        peers[peer] = bound(module, layout)
-        made, why = compiled(module, lambda made, layout=layout: bound(made, layout)(), options, freezes=True)
-        if made is not None:
-            peers[f"{peer} compiled"] = bound(made, layout)
-        elif why:
-            notes.append(why)
+    def eager(layout: str):
+        return load(TORCH_MODELS[name](), weights, layout).eval()
+
+    peers, notes = in_every_form(eager, bound, options, freezes=True)
 
     def verify() -> None:
         y = ours().numpy()

@@ -7,7 +7,7 @@ import tinygradconv as tgc
 
 from ...common import constant, values, variable
 from ..compare import same
-from ..torch_side import LAYOUTS, channels_first, channels_last, compiled, the_torch
+from ..torch_side import channels_first, channels_last, in_every_form, the_torch
 from ..work import Floor, Options, Sides, Work, timed
 
 # kind, shape (N, H, W, C), window, stride, padding
@@ -42,14 +42,7 @@ def sides(kind: str, shape: tuple[int, ...], window: int, stride: int, padding: 
     def eager(tx):
         return theirs(tx, window, stride, padding)
 
-    peers = {name: bound(eager, layout) for name, layout in LAYOUTS.items()}
-    notes = []
-    for name, layout in LAYOUTS.items():
-        made, why = compiled(eager, lambda made, layout=layout: bound(made, layout)(), options)
-        if made is not None:
-            peers[f"{name} compiled"] = bound(made, layout)
-        elif why:
-            notes.append(why)
+    peers, notes = in_every_form(lambda layout: eager, bound, options)
 
     def verify() -> None:
         y, dx = ours()
