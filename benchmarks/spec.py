@@ -1,7 +1,7 @@
 """Specs: what one waits for between writing a network down and having it."""
 from __future__ import annotations
 
-from tinygradconv.models import MODELS
+from tinygradconv.models import MODELS, get
 from tinygradconv.spec import Spec
 
 from .common import Benchmark
@@ -17,7 +17,7 @@ class Specs(Benchmark):
         """The spec, the shape that it is made for, and its JSON."""
         if model not in MODELS:
             raise NotImplementedError(f"no {model} here yet")
-        self.spec, self.shape = MODELS[model]
+        self.spec, self.shape = get(model)
         self.text = self.spec.to_json()
 
     def time_build(self, model: str) -> None:

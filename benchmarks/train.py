@@ -6,7 +6,7 @@ import timeit
 import numpy as np
 
 import tinygradconv as tgc
-from tinygradconv.models import MODELS
+from tinygradconv.models import MODELS, get
 from tinygradconv.spec.table import Ledger
 from tinygradconv.train.optim import SGD
 
@@ -25,7 +25,7 @@ class Network(Benchmark):
         """The model and its batch. asv notes a network that this commit does not have as missing (NotImplementedError)."""
         if network not in MODELS:
             raise NotImplementedError(f"no {network} here yet")
-        spec, shape = MODELS[network]
+        spec, shape = get(network)
         self.model = spec.build(shape, seed=0)
         self.x = constant((images, *shape), device)
 

@@ -126,9 +126,9 @@ def _unrecorded() -> Work:
 def _step(model: str, shape: tuple[int, ...], classes: int) -> Callable[[], Work]:
     """Forward, loss, gradients and the update of SGD with momentum; the rate is so small that each step computes the same."""
     def make() -> Work:
-        from tinygradconv.models import MODELS
+        from tinygradconv.models import get
         from tinygradconv.train.optim import SGD
-        network = MODELS[model][0].build(shape[1:], seed=0)
+        network = get(model)[0].build(shape[1:], seed=0)
         optimizer = SGD(network.parameters, momentum=0.9)
         parameters = list(optimizer.parameters.values())
         x, labels = constant(shape), tgc.Tensor(np.arange(shape[0]) % classes)

@@ -7,6 +7,8 @@ import pytest
 from tinygradconv.models import MODELS, get, lenet5
 from tinygradconv.spec import AvgPool, Conv, Dense, Flatten, Spec, Tanh
 
+SMALL = [name for name in MODELS if get(name)[0].table(get(name)[1]).totals["parameters"] < 12e6]
+
 
 def test_lenet5_is_the_common_form():
     assert lenet5 == (Conv(6, 5, padding=2) >> Tanh() >> AvgPool(2) >> Conv(16, 5) >> Tanh() >> AvgPool(2) >> Flatten()
@@ -15,7 +17,7 @@ def test_lenet5_is_the_common_form():
     assert totals["parameters"] == 61_706 and totals["macs"] == 416_520
 
 
-@pytest.mark.parametrize("name", [name for name, (spec, shape) in MODELS.items() if spec.table(shape).totals["parameters"] < 12e6])
+@pytest.mark.parametrize("name", SMALL)
 def test_every_model_builds_for_its_default_input(name):               # the larger ones are run on abstract arrays, in test_counts.py
     spec, shape = get(name)
     assert isinstance(spec, Spec)

@@ -1,30 +1,63 @@
 """The networks by name: `get("resnet20")` gives a spec and the input that it is made for."""
 from __future__ import annotations
 
+import dataclasses
 import difflib
+from collections.abc import Callable
+from functools import partial
 
 from tinygradconv.spec import Spec
 
-from . import resnet, vgg
-from .lenet import lenet5
+from .alexnet import alexnet
+from .googlenet import googlenet
+from .lenet import lenet, lenet5
+from .resnet import CIFAR_DEPTHS, cifar, resnet
+from .resnet import DEPTHS as RESNET_DEPTHS
+from .vgg import DEPTHS as VGG_DEPTHS
+from .vgg import vgg
 
-PHOTOGRAPH, CIFAR = (224, 224, 3), (32, 32, 3)
 
-MODELS: dict[str, tuple[Spec, tuple[int, ...]]] = {
-    "lenet5": (lenet5, (28, 28, 1)),
-    **{f"vgg{depth}{kind}": (getattr(vgg, f"vgg{depth}{kind}"), PHOTOGRAPH) for kind in ("", "_bn") for depth in (11, 13, 16, 19)},
-    **{f"resnet{depth}": (getattr(resnet, f"resnet{depth}"), PHOTOGRAPH) for depth in (18, 34, 50, 101, 152)},
-    **{f"{kind}{depth}": (getattr(resnet, f"{kind}{depth}"), CIFAR) for kind in ("resnet", "plain") for depth in (20, 32, 44, 56, 110)},
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """A network of the zoo: `make(classes=…)` gives its spec, `input` is the shape (height, width, channels) that it is made for.
+
+    `has_heads`: it has auxiliary heads, and `make` takes `heads`.
+    """
+
+    make: Callable[..., Spec]
+    input: tuple[int, int, int] = (224, 224, 3)
+    has_heads: bool = False
+
+
+SMALL = (32, 32, 3)
+
+MODELS: dict[str, Entry] = {
+    "lenet5": Entry(lenet, (28, 28, 1)),
+    "alexnet": Entry(alexnet),
+    **{f"vgg{depth}{'_bn' * batch_norm}": Entry(partial(vgg, depth, batch_norm)) for batch_norm in (False, True) for depth in VGG_DEPTHS},
+    "googlenet": Entry(googlenet, has_heads=True),
+    **{f"resnet{depth}": Entry(partial(resnet, depth)) for depth in RESNET_DEPTHS},
+    **{f"resnet{depth}": Entry(partial(cifar, depth), SMALL) for depth in CIFAR_DEPTHS},
+    **{f"plain{depth}": Entry(partial(cifar, depth, residual=False), SMALL) for depth in CIFAR_DEPTHS},
 }
 
 
-def get(name: str) -> tuple[Spec, tuple[int, ...]]:
-    """(spec, default input shape) of the model called `name`; ValueError lists the names and says which is closest."""
-    if name in MODELS:
-        return MODELS[name]
-    near = difflib.get_close_matches(str(name).lower(), MODELS, n=1)
-    closest = f"; did you mean {near[0]!r}?" if near else "."
-    raise ValueError(f"there is no model {name!r}{closest} The models are: {', '.join(MODELS)}")
+def get(name: str, *, classes: int | None = None, heads: bool = False) -> tuple[Spec, tuple[int, ...]]:
+    """(spec, default input shape) of the network called `name`, for its own number of classes unless `classes` says otherwise.
+
+    `heads` adds the auxiliary heads that GoogLeNet is trained with. ValueError for a name that there is not (it lists the names and says
+    which is closest) and for heads where there are none.
+    """
+    if name not in MODELS:
+        near = difflib.get_close_matches(str(name).lower(), MODELS, n=1)
+        closest = f"; did you mean {near[0]!r}?" if near else "."
+        raise ValueError(f"there is no model {name!r}{closest} The models are: {', '.join(MODELS)}")
+    entry = MODELS[name]
+    if heads and not entry.has_heads:
+        have = " and ".join(known for known, other in MODELS.items() if other.has_heads)
+        raise ValueError(f"{name} has no auxiliary heads; {have} have. Leave heads out")
+    options = {**({} if classes is None else {"classes": classes}), **({"heads": True} if heads else {})}
+    return entry.make(**options), entry.input
 
 
-__all__ = ["MODELS", "get", "lenet5"]
+__all__ = ["MODELS", "Entry", "get", "lenet5"]

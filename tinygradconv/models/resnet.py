@@ -30,13 +30,18 @@ def projection(width: int, stride: int) -> Spec:
     return Conv(width, 1, stride=stride, bias=False) >> BatchNorm()
 
 
-def resnet(block, widening: int, depths: tuple[int, int, int, int], classes: int = 1000) -> Spec:
-    """A ResNet for photographs: four stages of `depths` blocks, 64, 128, 256, 512 wide, each but the first halving the image."""
+DEPTHS = {18: (basic, 1, (2, 2, 2, 2)), 34: (basic, 1, (3, 4, 6, 3)),               # table 1: the block, how much wider its output is,
+          50: (bottleneck, 4, (3, 4, 6, 3)), 101: (bottleneck, 4, (3, 4, 23, 3)), 152: (bottleneck, 4, (3, 8, 36, 3))}    # how many
+
+
+def resnet(depth: int, classes: int = 1000) -> Spec:
+    """A ResNet of `depth` layers for photographs: four stages of blocks, 64 to 512 wide, each but the first halving the image."""
+    block, widening, repeats = DEPTHS[depth]
     stages = {}
-    for i, depth in enumerate(depths):
+    for i, copies in enumerate(repeats):
         width, stride = 64 << i, 1 if i == 0 else 2
         begins = projection(widening * width, stride) if stride > 1 or widening > 1 else Identity()
-        stages[f"layer{i + 1}"] = block(width, stride, begins) >> block(width) * (depth - 1) if depth > 1 else block(width, stride, begins)
+        stages[f"layer{i + 1}"] = block(width, stride, begins) >> block(width) * (copies - 1)
     return Scope(conv1=Conv(64, 7, stride=2, padding=3, bias=False), bn1=BatchNorm(), relu=ReLU(), maxpool=MaxPool(3, stride=2, padding=1),
                  **stages, avgpool=GlobalAvgPool(), fc=Dense(classes))
 
@@ -44,6 +49,9 @@ def resnet(block, widening: int, depths: tuple[int, int, int, int], classes: int
 def subsampled(width: int) -> Spec:
     """The shortcut without parameters: every second pixel, and channels of zeros (option A)."""
     return Subsample(2) >> PadChannels(width)
+
+
+CIFAR_DEPTHS = (20, 32, 44, 56, 110)
 
 
 def cifar(depth: int, residual: bool = True, classes: int = 10) -> Spec:
@@ -56,9 +64,3 @@ def cifar(depth: int, residual: bool = True, classes: int = 10) -> Spec:
     stages = {f"layer{i + 1}": block(16 << i, 1 + (i > 0)) >> block(16 << i) * (n - 1) for i in range(3)}
     return Scope(conv1=Conv(16, 3, padding=1, bias=False), bn1=BatchNorm(), relu=ReLU(),
                  **stages, avgpool=GlobalAvgPool(), fc=Dense(classes))
-
-
-resnet18, resnet34 = resnet(basic, 1, (2, 2, 2, 2)), resnet(basic, 1, (3, 4, 6, 3))
-resnet50, resnet101, resnet152 = (resnet(bottleneck, 4, depths) for depths in ((3, 4, 6, 3), (3, 4, 23, 3), (3, 8, 36, 3)))
-resnet20, resnet32, resnet44, resnet56, resnet110 = (cifar(depth) for depth in (20, 32, 44, 56, 110))
-plain20, plain32, plain44, plain56, plain110 = (cifar(depth, residual=False) for depth in (20, 32, 44, 56, 110))

@@ -53,14 +53,14 @@ def _side_by_side(name: str, x: Any, output_size: Pair) -> tuple[Tensor, tuple[i
 def _average(name: str, x: Any, output_size: Pair) -> Tensor:
     x, window, inside = _side_by_side(name, x, output_size)
     if inside is None:
-        return avg_pool2d(x, window)
+        return x if window == (1, 1) else avg_pool2d(x, window)            # an image of the wanted size passes as it is
     counts = inside.reshape(inside.shape[0] // window[0], window[0], -1, window[1]).sum((1, 3))[..., None]
     return sum_pool2d(where(inside, x, 0), window) * (1 / counts).astype(x.dtype)
 
 
 def _maximum(name: str, x: Any, output_size: Pair) -> Tensor:
     x, window, _ = _side_by_side(name, x, output_size)
-    return max_pool2d(x, window)                             # a repeat never beats the cell that it repeats, which comes first
+    return x if window == (1, 1) else max_pool2d(x, window)            # a repeat never beats the cell that it repeats, which comes first
 
 
 def _along_a_row(pool: Any, name: str, x: Any, output_size: int) -> Tensor:
