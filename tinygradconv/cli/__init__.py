@@ -1,0 +1,46 @@
+"""The command line: one file per command, with its parser and what it does; what a command needs is imported when it runs.
+
+To add a command: a file beside these with `add(commands)`, which makes its parser and sets `run`, a function of the parsed
+arguments that returns the exit code; and its name in COMMANDS.
+"""
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from . import eval, summary, train
+from .arguments import Parser
+
+FAILED = 1
+COMMANDS = (train, eval, summary)
+
+
+def parser() -> Parser:
+    """The commands and their options."""
+    top = Parser(prog="tinygradconv", description="See how a convolutional network learns, and train it fast.")
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", parser_class=Parser)
+    for command in COMMANDS:
+        command.add(commands)
+    return top
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code: 0, 1 for a failure (one line on standard error), 2 for wrong usage, 130 after Ctrl-C."""
+    top = parser()
+    asked = top.parse_args(arguments)
+    if asked.command is None:
+        top.error("name a command")
+    try:
+        code = asked.run(asked)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:                                    # the reader of our output has left, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except (ValueError, OSError, ArithmeticError, ImportError, MemoryError) as problem:
+        print(f"tinygradconv: {' '.join(str(problem).split()) or type(problem).__name__}", file=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt:
+        print("tinygradconv: stopped", file=sys.stderr)
+        return 130
