@@ -13,8 +13,8 @@ LAYERS = [
     {"backends"},
     {"tensor", "promotion", "anomaly", "tape", "primitive", "autodiff", "custom", "remat", "gradcheck"},
     {"ops"},
-    {"spec"},
     {"interop"},
+    {"spec"},
     {"train", "data", "models"},
     {"cli", "explain", "__init__", "__main__"},
 ]

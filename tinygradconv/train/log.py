@@ -5,7 +5,7 @@ import csv
 import io
 from pathlib import Path
 
-from .files import append_line, write_whole
+from tinygradconv.interop.files import append_line, write_whole
 
 COLUMNS = ("epoch", "step", "rate", "loss", "accuracy", "seconds")
 

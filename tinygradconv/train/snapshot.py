@@ -24,8 +24,8 @@ from pathlib import Path
 import numpy as np
 
 from tinygradconv.interop import safetensors
+from tinygradconv.interop.files import write_whole
 
-from .files import write_whole
 from .log import Log
 
 FORMAT = 1
