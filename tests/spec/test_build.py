@@ -132,7 +132,7 @@ def test_auxiliary_heads_join_in_training_only():
     assert list(heads) == ["aux1"] and heads["aux1"][0].shape == (2, 2) and heads["aux1"][1] == 0.25
     (heads["aux1"][0].sum() * 0.25 + trained.sum()).backward()
     assert model.parameters["aux1.weight"].grad is not None
-    with pytest.raises(ValueError, match=r"features: 'aux1' is an auxiliary head, which runs in training only: call model\("):
+    with pytest.raises(ValueError, match=r"features: 'aux1' is in an auxiliary head, which runs in training only: give train=True"):
         model.features(x, at="aux1")
 
 

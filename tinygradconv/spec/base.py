@@ -92,6 +92,15 @@ class Spec:
         from .build import Model
         return Model(self, shape, seed=seed, dtype=dtype, fuse=fuse)
 
+    def replace(self, path: str, part: Spec) -> Spec:
+        """The same spec with what stands at `path` replaced by `part`: `resnet50.replace("fc", Dense(10))`.
+
+        Every use of a Share's key is replaced, `downsample` is the shortcut of a Residual, and all other paths stay as they are: a chain in
+        the place of part 2 of a chain has the paths 2.0, 2.1, …. ValueError with the closest paths where there is no such one.
+        """
+        from .replace import replace
+        return replace(self, path, part)
+
     def to_json(self, *, indent: int | None = None) -> str:
         """The spec as JSON text, which `Spec.from_json` reads back into an equal spec."""
         from .json import dump
@@ -107,6 +116,14 @@ class Spec:
     def children(self) -> Iterator[tuple[str, Spec]]:
         """(name, spec) of the specs that this one is made of."""
         return iter(())
+
+    def places(self, place: Any) -> Iterator[tuple[Spec, Any]]:
+        """The specs that this one is made of, each with the place where it stands when this one stands at `place`."""
+        return iter(())
+
+    def remade(self, parts: Sequence[Spec]) -> Spec:
+        """The same combination of other `parts`, in the order of `places`."""
+        return self
 
     def wire(self, network: Any, flow: Any, place: Any) -> Any:
         """Add this spec's steps to the network, `flow` being what reaches it; returns what leaves it."""

@@ -43,6 +43,9 @@ class _Combined(Spec):
 
     __delattr__ = None
 
+    def places(self, place: Any) -> Iterator[tuple[Spec, Any]]:
+        return ((part, place.child(name)) for name, part in self.children())
+
     def _key(self) -> tuple[Any, ...]:
         return tuple(self.children())
 
@@ -78,9 +81,12 @@ class Chain(_Combined):
             said.append(text if times == 1 else f"{text} * {times}")
         return said[0] if len(said) == 1 else " >> ".join(said)
 
+    def remade(self, parts: Sequence[Spec]) -> Spec:
+        return Chain(*[Scope(**dict(part.children())) if isinstance(part, Chain) else part for part in parts])       # 2.0, 2.1; 3 stays 3
+
     def wire(self, network: Any, flow: Any, place: Any) -> Any:
-        for name, part in self.children():
-            flow = network.wire(part, flow, place.child(name))
+        for part, at in self.places(place):
+            flow = network.wire(part, flow, at)
         return flow
 
 
@@ -105,8 +111,13 @@ class _Join(_Combined):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({_arguments(self.branches)})"
 
+    def remade(self, parts: Sequence[Spec]) -> Spec:
+        made = object.__new__(type(self))
+        made._set(branches=tuple((name, part) for (name, _), part in zip(self.branches, parts)))
+        return made
+
     def wire(self, network: Any, flow: Any, place: Any) -> Any:
-        return network.add(self, [network.wire(branch, flow, place.child(name)) for name, branch in self.branches], place)
+        return network.add(self, [network.wire(branch, flow, at) for branch, at in self.places(place)], place)
 
     def _differing(self, where: str, shapes: tuple[Shape, ...], rule: str) -> ValueError:
         ends = ", ".join(f"{name} gives {shape}" for (name, _), shape in zip(self.branches, shapes))
@@ -169,9 +180,16 @@ class Residual(_Combined):
     def __repr__(self) -> str:
         return f"Residual({self.body!r})" if self.shortcut == Identity() else f"Residual({self.body!r}, {self.shortcut!r})"
 
+    def places(self, place: Any) -> Iterator[tuple[Spec, Any]]:
+        return iter(((self.body, place.child("_body")), (self.shortcut, place.child("downsample"))))
+
+    def remade(self, parts: Sequence[Spec]) -> Spec:
+        return Residual(*parts)
+
     def wire(self, network: Any, flow: Any, place: Any) -> Any:
-        body = network.wire(self.body, flow, place.child("_body"))
-        shortcut = flow if self.shortcut == Identity() else network.wire(self.shortcut, flow, place.child("downsample"))
+        (_, at_body), (_, at_shortcut) = self.places(place)
+        body = network.wire(self.body, flow, at_body)
+        shortcut = flow if self.shortcut == Identity() else network.wire(self.shortcut, flow, at_shortcut)
         return network.add(self, (body, shortcut), place)
 
     def output_shape(self, where: str, *shapes: Shape) -> Shape:
@@ -206,9 +224,12 @@ class Scope(_Combined):
     def __repr__(self) -> str:
         return f"Scope({_arguments(self.parts, first=-1)})"
 
+    def remade(self, parts: Sequence[Spec]) -> Spec:
+        return Scope(**{name: part for (name, _), part in zip(self.parts, parts)})
+
     def wire(self, network: Any, flow: Any, place: Any) -> Any:
-        for name, part in self.parts:
-            flow = network.wire(part, flow, place.child(name))
+        for part, at in self.places(place):
+            flow = network.wire(part, flow, at)
         return flow
 
 
@@ -232,6 +253,12 @@ class Aux(_Combined):
 
     def __repr__(self) -> str:
         return f"Aux({self.head!r})" if self.weight == 0.3 else f"Aux({self.head!r}, weight={self.weight!r})"
+
+    def places(self, place: Any) -> Iterator[tuple[Spec, Any]]:
+        return iter(((self.head, place.in_training()),))
+
+    def remade(self, parts: Sequence[Spec]) -> Spec:
+        return Aux(*parts, weight=self.weight)
 
     def wire(self, network: Any, flow: Any, place: Any) -> Any:
         network.add_head(place.path, network.wire(self.head, flow, place.in_training()), self.weight)
@@ -259,8 +286,15 @@ class Share(_Combined):
     def __repr__(self) -> str:
         return f"Share({self.key!r}, {self.spec!r})"
 
+    def places(self, place: Any) -> Iterator[tuple[Spec, Any]]:
+        return iter(((self.spec, place.shared(self.key)),))
+
+    def remade(self, parts: Sequence[Spec]) -> Spec:
+        return Share(self.key, *parts)
+
     def wire(self, network: Any, flow: Any, place: Any) -> Any:
-        return network.wire(self.spec, flow, network.shared(self.key, place))
+        ((spec, at),) = self.places(place)
+        return network.wire(spec, flow, network.one_more_use(at))
 
 
 def segment(where: str, name: Any) -> str:

@@ -52,6 +52,10 @@ class Place:
         """The same place, for what runs only in training."""
         return dataclasses.replace(self, training_only=True)
 
+    def shared(self, key: str) -> Place:
+        """The place of what is shared as `key`, wherever it is used."""
+        return dataclasses.replace(self, path=key, keyword="")
+
     @property
     def label(self) -> str:
         """The path, and the keyword that leaves no segment in it."""
@@ -90,8 +94,8 @@ class Step:
 class Network:
     """The steps of a spec for one input shape.
 
-    `parameters` and `buffers` by path; `heads` are (path, step, weight) of auxiliary heads; `ends` maps a path to the step whose output
-    leaves it; `output` is the number of the step that makes the output.
+    `parameters` and `buffers` by path; `heads` are (path, step, weight) of auxiliary heads; `parts` maps a path to the numbers of the steps
+    that stand there, one range for each use, and `ends` to the step whose output leaves it; `output` is the step that makes the output.
     """
 
     def __init__(self, spec: Spec, shape: Shape) -> None:
@@ -101,6 +105,7 @@ class Network:
         self.buffers: dict[str, tuple[Shape, float]] = {}
         self.heads: list[tuple[str, int, float]] = []
         self.ends: dict[str, int] = {}
+        self.parts: dict[str, list[range]] = {}
         self._made_in: dict[str, int] = {}           # path of a parameter or a random layer: the use of a Share that it was made in
         self._uses = 0
         axes = len(shape) - 1
@@ -108,16 +113,22 @@ class Network:
         self.output, self.output_shape = flow.step, flow.shape
 
     def wire(self, spec: Spec, flow: Flow, place: Place) -> Flow:
-        """Let `spec` add its steps, and remember which step its output comes from."""
+        """Let `spec` add its steps, and remember them, and which one its output comes from."""
+        first = len(self.steps)
         made = spec.wire(self, flow, place)
+        self.parts.setdefault(place.label, []).append(range(first, len(self.steps)))
         if made is not flow or place.label not in self.ends:            # an Aux lets its input pass: what ends there is its head
             self.ends[place.label] = made.step
         return made
 
-    def shared(self, key: str, place: Place) -> Place:
-        """The place of one more use of Share `key`."""
+    def one_more_use(self, place: Place) -> Place:
+        """`place`, for one more use of what a Share has there."""
         self._uses += 1
-        return dataclasses.replace(place, path=key, keyword="", share=self._uses)
+        return dataclasses.replace(place, share=self._uses)
+
+    def steps_in(self, path: str) -> set[int]:
+        """The numbers of the steps that stand at `path`, in all its uses."""
+        return {number for numbers in self.parts[path] for number in numbers}
 
     def add_head(self, path: str, flow: Flow, weight: float) -> None:
         """An auxiliary head ends in `flow`."""

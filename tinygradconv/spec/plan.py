@@ -43,10 +43,14 @@ class Group:
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """The groups of a network in the order they run, for training or for evaluation; `str(plan)` is a table."""
+    """The groups of a network in the order they run, for training or for evaluation; `str(plan)` is a table.
+
+    The steps `frozen` compute what they compute in evaluation, in training too.
+    """
 
     network: Network
     groups: tuple[Group, ...]
+    frozen: frozenset[int] = frozenset()
 
     def __str__(self) -> str:
         steps = self.network.steps
@@ -58,7 +62,7 @@ class Plan:
         return "\n".join(f"{path.ljust(widths[0])}  {names.ljust(widths[1])}  {why}".rstrip() for path, names, why in lines)
 
 
-def plan(network: Network, *, train: bool, wanted: Collection[int] = (), fuse: bool = True) -> Plan:
+def plan(network: Network, *, train: bool, wanted: Collection[int] = (), fuse: bool = True, frozen: frozenset[int] = frozenset()) -> Plan:
     """The groups of `network`. The outputs of the steps `wanted` (and of the network) are needed as they are: no group goes past one."""
     running = [number for number, step in enumerate(network.steps) if train or not step.training_only]
     readers: dict[int, list[int]] = {number: [] for number in running}
@@ -66,18 +70,29 @@ def plan(network: Network, *, train: bool, wanted: Collection[int] = (), fuse: b
         for source in network.steps[number].inputs:
             readers.setdefault(source, []).append(number)
     wanted = {network.output, *wanted}
+    training = set(running) - frozen if train else set()
     taken: set[int] = set()
     groups: list[Group] = []
     for number in running:
         if number not in taken:
-            group = _grow(network, number, readers, wanted, taken, train) if fuse else Group(number)
+            group = _grow(network, number, readers, wanted, taken, training) if fuse else Group(number)
             taken.update(group.steps)
             groups.append(group)
     groups.sort(key=lambda group: group.last)              # a group runs where its last step stands: all its operands are there by then
-    return Plan(network, tuple(_with_drops(network, groups, wanted)))
+    return Plan(network, tuple(_with_drops(network, groups, wanted)), frozen)
 
 
-def _grow(network: Network, head: int, readers: dict[int, list[int]], wanted: set[int], taken: set[int], train: bool) -> Group:
+def only(plan: Plan, wanted: Collection[int]) -> Plan:
+    """The groups of `plan` on which the outputs of the steps `wanted` depend."""
+    needed, groups = set(wanted), []
+    for group in reversed(plan.groups):
+        if group.last in needed:
+            groups.append(group)
+            needed.update(_operands(plan.network, group))
+    return dataclasses.replace(plan, groups=tuple(_with_drops(plan.network, groups[::-1], set(wanted))))
+
+
+def _grow(network: Network, head: int, readers: dict[int, list[int]], wanted: set[int], taken: set[int], training: set[int]) -> Group:
     """The group of step `head`: layers behind it are taken in for as long as it can do what they do."""
     group, takes = Group(head), network.steps[head].spec.takes
     while takes:
@@ -89,7 +104,7 @@ def _grow(network: Network, head: int, readers: dict[int, list[int]], wanted: se
         number = following[0]
         step = network.steps[number]
         role = step.spec.role
-        if role == "norm" and train:
+        if role == "norm" and number in training:
             return _noted(network, group, "the statistics of a batch norm need the whole output first")
         if role not in takes or (role == "add" and len(step.inputs) != 2):
             return _noted(network, group, "")
@@ -128,12 +143,12 @@ def _with_drops(network: Network, groups: list[Group], wanted: set[int]) -> list
 
 
 def run_group(group: Group, steps: list[Step], values: dict[int, Any], site_of: Any) -> Any:
-    """The output of a group: its head's op, told what the layers behind it add. `site_of(step)` is what a layer finds where it stands."""
+    """The output of a group: its head's op, told what the layers behind it add. `site_of(number)` is what a layer finds where it stands."""
     head, extra = steps[group.head], {}
     if group.norm is not None:
-        extra["norm"] = steps[group.norm].spec.scale_and_shift(site_of(steps[group.norm]))
+        extra["norm"] = steps[group.norm].spec.scale_and_shift(site_of(group.norm))
     if group.add is not None:
         extra["residual"] = values[group.other]
     if group.activation is not None:
         extra["activation"] = steps[group.activation].spec.role
-    return head.spec.apply(*[values[i] for i in head.inputs], site=site_of(head), **extra)
+    return head.spec.apply(*[values[i] for i in head.inputs], site=site_of(group.head), **extra)
