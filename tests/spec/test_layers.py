@@ -8,17 +8,20 @@ from hypothesis import strategies as st
 
 import tinygradconv as tgc
 from tinygradconv import Tensor
+from tinygradconv import spec as spec_module
 from tinygradconv.gradcheck import gradcheck
 from tinygradconv.ops import adaptive, conv, norm, pool
 from tinygradconv.spec import (
     ELU,
     GELU,
     LRN,
+    RBF,
     AdaptiveAvgPool,
     AdaptiveMaxPool,
     AvgPool,
     BatchNorm,
     ChannelMaxPool,
+    Constant,
     Conv,
     Conv1d,
     ConvTranspose,
@@ -41,15 +44,20 @@ from tinygradconv.spec import (
     ReLU,
     Reshape,
     Residual,
+    Scale,
+    ScaledTanh,
     Scope,
     Sigmoid,
     SiLU,
     Softmax,
     Softplus,
+    Spec,
     Subsample,
     Sum,
     SumPool,
+    TableConv,
     Tanh,
+    Uniform,
 )
 from tinygradconv.spec.base import KINDS, Layer
 
@@ -64,7 +72,8 @@ CASES = [
     (BatchNorm(), IMAGE), (BatchNorm(), SEQUENCE), (BatchNorm(), VECTOR), (LayerNorm(), IMAGE), (LayerNorm(axes=3), IMAGE),
     (LayerNorm(affine=False), VECTOR),
     (GroupNorm(2), IMAGE), (GroupNorm(4, affine=False), SEQUENCE), (LRN(), IMAGE), (LRN(3, alpha=0.5), SEQUENCE),
-    *[(layer, shape) for layer in (ReLU(), LeakyReLU(0.2), ELU(), GELU(), GELU(approximate=True), SiLU(), Softplus(), Sigmoid(), Tanh())
+    *[(layer, shape) for layer in (ReLU(), LeakyReLU(0.2), ELU(), GELU(), GELU(approximate=True), SiLU(), Softplus(), Sigmoid(), Tanh(),
+                    ScaledTanh(), ScaledTanh(0.5, 2.0))
       for shape in (IMAGE, VECTOR)],
     (Softmax(), VECTOR), (LogSoftmax(), SEQUENCE),
     (MaxPool(2), IMAGE), (MaxPool(3, stride=2, padding=1, ceil_mode=True), IMAGE), (MaxPool(2), SEQUENCE),
@@ -79,7 +88,9 @@ CASES = [
     (Flatten(), IMAGE), (Flatten(), VECTOR), (Reshape((3, 2)), VECTOR), (Reshape((4, 5, 6)), IMAGE), (Dropout(0.3), IMAGE),
     (Pad(1), IMAGE), (Pad((2, 1), "edge"), IMAGE), (Pad(((1, 0), (0, 2)), "reflect"), IMAGE), (Pad((2, 0), value=1.5), SEQUENCE),
     (PadChannels(9), IMAGE), (PadChannels(4), SEQUENCE), (PadChannels(9), VECTOR), (Subsample(2), IMAGE), (Subsample(3), SEQUENCE),
-    (Identity(), VECTOR),
+    (Identity(), VECTOR), (Scale(), IMAGE), (Scale(init=Uniform(0.5), bias_init=Constant(0.25)), SEQUENCE), (Scale(), VECTOR),
+    (TableConv(((0,), (0, 2, 3), (1, 3)), 3, padding=1), IMAGE), (TableConv(((3, 1), (1, 3)), (2, 3), stride=2, bias=False), IMAGE),
+    (RBF(("##..#. ", "...###", "#.#.#.")), VECTOR),
 ]
 ids = [f"{layer}-{len(shape)}" for layer, shape in CASES]
 
@@ -145,11 +156,66 @@ X = batch(IMAGE)
     (AdaptiveMaxPool((2, 4)), X, lambda x, p: adaptive.adaptive_max_pool2d(x, (2, 4))),
     (Subsample(2), X, lambda x, p: x[:, ::2, ::2]),
     (PadChannels(X.shape[-1] + 3), X, lambda x, p: tgc.pad(x, ((0, 0), (0, 0), (0, 0), (1, 2)))),
+    (ScaledTanh(1.5, 0.5), X, lambda x, p: Tensor.of(1.5 * np.tanh(0.5 * x.numpy()))),
+    (Scale(init=Uniform(0.5), bias_init=Constant(0.25)), X, lambda x, p: Tensor.of(x.numpy() * p["weight"].numpy() + 0.25)),
+    (RBF(("##..", ".#.#")), X[:, 0, 0], lambda x, p: Tensor.of(np.stack([-((x.numpy() - code) ** 2).sum(1) for code in
+                                                                       ([1, 1, -1, -1], [-1, 1, -1, 1])], 1))),
     (Softmax(), X, lambda x, p: tgc.exp(x) / tgc.exp(x).sum(-1, keepdims=True)),
 ], ids=lambda value: repr(value) if isinstance(value, Layer) else "")
 def test_every_argument_reaches_the_op(layer, x, op):
     model = layer.build(x.shape[1:], dtype="float64")
     np.testing.assert_allclose(model(x).numpy(), op(Tensor.of(x), model.parameters).numpy(), rtol=1e-12)
+
+
+@pytest.mark.parametrize(("layer", "shape"), CASES, ids=ids)
+def test_repr_is_the_code_and_json_gives_the_same_layer(layer, shape):
+    assert eval(repr(layer), {name: getattr(spec_module, name) for name in spec_module.__all__}) == layer == Spec.from_json(layer.to_json())
+
+
+# ---- TableConv
+
+TABLES = st.integers(1, 5).flatmap(lambda maps: st.tuples(st.just(maps), st.lists(
+    st.sets(st.integers(0, maps - 1), min_size=1).map(sorted), min_size=1, max_size=6)))
+
+
+@given(TABLES, st.integers(1, 3), st.integers(1, 3), st.integers(1, 2), st.integers(0, 1), st.integers(1, 2))
+def test_table_conv_is_a_sum_of_the_connected_single_convolutions(table, kh, kw, stride, padding, dilation):
+    maps, connections = table
+    layer = TableConv(connections, (kh, kw), stride=stride, padding=padding, dilation=dilation, bias_init=Uniform(1.0))
+    model, x = layer.build((7, 6, maps), dtype="float64"), np.random.default_rng(0).normal(size=(2, 7, 6, maps))
+    weight, bias, number, outputs = model.parameters["weight"].numpy(), model.parameters["bias"].numpy(), 0, []
+    padded = np.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
+    for o, row in enumerate(connections):
+        total = bias[o]
+        for one in row:                                     # each connection has a filter of its own, in the order of the table
+            cells = [weight[ky, kx, number] * padded[:, ky * dilation:, kx * dilation:, one][
+                :, :padded.shape[1] - (kh - 1) * dilation:stride, :padded.shape[2] - (kw - 1) * dilation:stride]
+                for ky in range(kh) for kx in range(kw)]
+            total, number = total + sum(cells), number + 1
+        outputs.append(total)
+    assert number == weight.shape[2]
+    np.testing.assert_allclose(model(x).numpy(), np.stack(outputs, 3), atol=1e-12)
+    y = model(x).shape
+    assert layer.infer((7, 6, maps)).steps[0].macs == y[1] * y[2] * kh * kw * number
+
+
+def test_a_table_of_all_connections_is_a_convolution():
+    every, dense = TableConv([range(3), range(3)], 3), Conv(2, 3)
+    x, model, other = batch((5, 5, 3)), every.build((5, 5, 3), dtype="float64"), dense.build((5, 5, 3), dtype="float64")
+    filters = other.parameters["weight"].numpy()            # (3, 3, I, O): the table's filters run by output map, then by input map
+    model.parameters["weight"] = Tensor(filters.transpose(0, 1, 3, 2).reshape(3, 3, 6))
+    np.testing.assert_allclose(model(x).numpy(), other(x).numpy(), rtol=1e-12)
+    assert every.table((5, 5, 3)).totals["macs"] == dense.table((5, 5, 3)).totals["macs"]
+
+
+# ---- Adaptive pooling to the size that is there
+
+@pytest.mark.parametrize("layer", [AdaptiveAvgPool((6, 5)), AdaptiveMaxPool((6, 5))])
+def test_adaptive_pooling_to_the_size_that_is_there_costs_nothing(layer):
+    (row,) = layer.table(IMAGE).rows
+    assert row.activation_bytes == row.kept_bytes == 0 and row.output == IMAGE
+    x = Tensor(X)
+    assert layer.build(IMAGE, dtype="float64")(x) is x
 
 
 def blocks(channels):

@@ -8,13 +8,14 @@ from functools import partial
 
 from tinygradconv.spec import Spec
 
-from .alexnet import alexnet
-from .googlenet import googlenet
-from .lenet import lenet, lenet5
+from .alexnet import alexnet, alexnet_2012
+from .googlenet import googlenet, googlenet_2014
+from .lenet import lenet, lenet5, lenet5_1998
 from .resnet import CIFAR_DEPTHS, cifar, resnet
 from .resnet import DEPTHS as RESNET_DEPTHS
 from .vgg import DEPTHS as VGG_DEPTHS
 from .vgg import vgg
+from .zfnet import zfnet
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,9 +34,13 @@ SMALL = (32, 32, 3)
 
 MODELS: dict[str, Entry] = {
     "lenet5": Entry(lenet, (28, 28, 1)),
+    "lenet5_1998": Entry(lenet5_1998, (32, 32, 1)),
     "alexnet": Entry(alexnet),
+    "alexnet_2012": Entry(alexnet_2012, (227, 227, 3)),
+    "zfnet": Entry(zfnet),
     **{f"vgg{depth}{'_bn' * batch_norm}": Entry(partial(vgg, depth, batch_norm)) for batch_norm in (False, True) for depth in VGG_DEPTHS},
     "googlenet": Entry(googlenet, has_heads=True),
+    "googlenet_2014": Entry(googlenet_2014, has_heads=True),
     **{f"resnet{depth}": Entry(partial(resnet, depth)) for depth in RESNET_DEPTHS},
     **{f"resnet{depth}": Entry(partial(cifar, depth), SMALL) for depth in CIFAR_DEPTHS},
     **{f"plain{depth}": Entry(partial(cifar, depth, residual=False), SMALL) for depth in CIFAR_DEPTHS},

@@ -11,10 +11,23 @@ from .base import Spec
 from .build import Model
 from .combine import Aux, Chain, Concat, Residual, Scope, Share, Sum
 from .infer import Flow, Network, Step
-from .initial import Constant, GlorotNormal, GlorotUniform, HeNormal, HeUniform, Initialiser, LeCunNormal, LeCunUniform
+from .initial import (
+    Constant,
+    FanIn,
+    GlorotNormal,
+    GlorotUniform,
+    HeNormal,
+    HeUniform,
+    Initialiser,
+    LeCunNormal,
+    LeCunUniform,
+    Normal,
+    Uniform,
+)
 from .layers import *  # noqa: F403
 from .layers import __all__ as _layers
 from .table import Row, Table
 
-__all__ = [*_layers, "Aux", "Chain", "Concat", "Constant", "Flow", "GlorotNormal", "GlorotUniform", "HeNormal", "HeUniform", "Initialiser",
-           "LeCunNormal", "LeCunUniform", "Model", "Network", "Residual", "Row", "Scope", "Share", "Spec", "Step", "Sum", "Table"]
+__all__ = [*_layers, "Aux", "Chain", "Concat", "Constant", "FanIn", "Flow", "GlorotNormal", "GlorotUniform", "HeNormal", "HeUniform",
+           "Initialiser", "LeCunNormal", "LeCunUniform", "Model", "Network", "Normal", "Residual", "Row", "Scope", "Share", "Spec", "Step",
+           "Sum", "Table", "Uniform"]

@@ -15,6 +15,8 @@ from typing import Any, dataclass_transform
 
 from tinygradconv.geometry import integer
 
+from .fields import settle
+
 Shape = tuple[int, ...]
 
 DEEPEST = 100          # how deeply specs nest; ResNet-152 needs 5
@@ -163,12 +165,15 @@ class Spec:
 
 @dataclasses.dataclass(frozen=True)
 class Parameter:
-    """What a layer wants learned: a shape, how it is first drawn, and how many values feed into and out of one unit."""
+    """What a layer wants learned: a shape, how it is first drawn, and how many values feed into and out of one unit.
+
+    Where units differ, `fan_in` and `fan_out` have a number for each place of the last axis.
+    """
 
     shape: Shape
     init: Any
-    fan_in: int = 1
-    fan_out: int = 1
+    fan_in: int | tuple[int, ...] = 1
+    fan_out: int | tuple[int, ...] = 1
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=False)
@@ -182,11 +187,7 @@ def layer(kind: type) -> type:
 class Layer(Spec):
     """One layer: a frozen dataclass; each field's `check` (fields.py) refuses a bad argument and settles how it is written."""
 
-    def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            check = field.metadata.get("check")
-            if check is not None:
-                object.__setattr__(self, field.name, check(f"{type(self).__name__}", field.name, getattr(self, field.name)))
+    __post_init__ = settle
 
     def __repr__(self) -> str:
         said = []

@@ -24,6 +24,14 @@ def _field(check: Check, default: Any) -> Any:
     return dataclasses.field(default=default, metadata={"check": check})
 
 
+def settle(value: Any) -> None:
+    """Check each field of a frozen dataclass that has a check, and keep what it returns: for use as __post_init__."""
+    for field in dataclasses.fields(value):
+        check = field.metadata.get("check")
+        if check is not None:
+            object.__setattr__(value, field.name, check(type(value).__name__, field.name, getattr(value, field.name)))
+
+
 def whole(where: str, name: str, value: Any, at_least: int = 1) -> int:
     """`value` as a Python integer from `at_least` to LARGEST."""
     return geometry.integer(name, value, at_least=at_least, at_most=LARGEST, where=where)

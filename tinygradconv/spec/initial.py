@@ -3,15 +3,17 @@
     He        variance 2 / fan_in                     He et al. 2015, for ReLU
     LeCun     variance 1 / fan_in                     LeCun et al. 1998, "Efficient BackProp"
     Glorot    variance 2 / (fan_in + fan_out)         Glorot and Bengio 2010, for tanh
+    FanIn     uniform on ±gain / fan_in               LeCun, Bottou, Bengio and Haffner 1998: LeNet-5, gain 2.4
+    Normal    the same deviation everywhere           Krizhevsky, Sutskever and Hinton 2012: AlexNet, 0.01
 
-`fan_in` counts the values that one output is made of, kh·kw·I/groups or I; `fan_out` those that one input reaches. A uniform
-distribution on ±b has variance b²/3. Every parameter has a stream of random numbers of its own, keyed by (seed, path), so
-adding a layer does not change the others.
+`fan_in` counts the values that one output is made of, kh·kw·I/groups or I; `fan_out` those that one input reaches. They may differ from
+one value of a parameter's last axis to the next (TableConv). A uniform distribution on ±b has variance b²/3. Every parameter has a
+stream of random numbers of its own, keyed by (seed, path), so adding a layer does not change the others.
 """
 from __future__ import annotations
 
 import dataclasses
-import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -20,12 +22,12 @@ from tinygradconv.ops.random import normal, uniform
 from tinygradconv.tensor import Tensor
 
 from .base import Parameter
-from .fields import choice, finite
+from .fields import choice, number, settle
 
 KINDS: dict[str, type[Initialiser]] = {}
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Initialiser:
     """How a parameter is drawn: `init(parameter, key)` gives a float32 tensor."""
 
@@ -33,42 +35,65 @@ class Initialiser:
         if not cls.__name__.startswith("_"):
             KINDS[cls.__name__] = cls
 
-    def variance(self, parameter: Parameter) -> float:
-        """The variance of one weight."""
+    __post_init__ = settle
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(repr(getattr(self, field.name)) for field in dataclasses.fields(self))})"
+
+    def variance(self, parameter: Parameter) -> Any:
+        """The variance of one weight: a number, or one for each value of the parameter's last axis."""
         raise NotImplementedError
 
     def __call__(self, parameter: Parameter, key: int) -> Tensor:
         raise NotImplementedError
+
+
+def _drawn(draw: Callable[..., Tensor], parameter: Parameter, spread: Any, key: int) -> Tensor:
+    """draw(shape, spread), or where there is one spread for each value of the last axis, draw(shape, 1) times these."""
+    if np.ndim(spread) == 0:
+        return draw(parameter.shape, float(spread), key)
+    return draw(parameter.shape, 1.0, key) * Tensor.of(spread.astype(np.float32))
+
+
+def _uniform(shape: tuple[int, ...], bound: float, key: int) -> Tensor:
+    return uniform(shape, key=key, low=-bound, high=bound)
+
+
+def _normal(shape: tuple[int, ...], deviation: float, key: int) -> Tensor:
+    return normal(shape, key=key, deviation=deviation)
 
 
 class _Normal(Initialiser):
     """Normal around zero, with the variance of the other base."""
 
     def __call__(self, parameter: Parameter, key: int) -> Tensor:
-        return normal(parameter.shape, key=key, deviation=math.sqrt(self.variance(parameter)))
+        return _drawn(_normal, parameter, np.sqrt(self.variance(parameter)), key)
 
 
 class _Uniform(Initialiser):
     """Uniform around zero, with the variance of the other base."""
 
     def __call__(self, parameter: Parameter, key: int) -> Tensor:
-        bound = math.sqrt(3 * self.variance(parameter))
-        return uniform(parameter.shape, key=key, low=-bound, high=bound)
+        return _drawn(_uniform, parameter, np.sqrt(3 * self.variance(parameter)), key)
+
+
+def _fan_in(parameter: Parameter) -> Any:
+    return np.asarray(parameter.fan_in, float)
 
 
 class _He(Initialiser):
-    def variance(self, parameter: Parameter) -> float:
-        return 2 / parameter.fan_in
+    def variance(self, parameter: Parameter) -> Any:
+        return 2 / _fan_in(parameter)
 
 
 class _LeCun(Initialiser):
-    def variance(self, parameter: Parameter) -> float:
-        return 1 / parameter.fan_in
+    def variance(self, parameter: Parameter) -> Any:
+        return 1 / _fan_in(parameter)
 
 
 class _Glorot(Initialiser):
-    def variance(self, parameter: Parameter) -> float:
-        return 2 / (parameter.fan_in + parameter.fan_out)
+    def variance(self, parameter: Parameter) -> Any:
+        return 2 / (_fan_in(parameter) + np.asarray(parameter.fan_out))
 
 
 class HeNormal(_He, _Normal):
@@ -95,26 +120,53 @@ class GlorotUniform(_Glorot, _Uniform):
     """Uniform with variance 2 / (fan_in + fan_out)."""
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
+class FanIn(_Uniform):
+    """Uniform on ±gain / fan_in, as LeNet-5 was with gain 2.4 (LeCun, Bottou, Bengio and Haffner 1998, appendix A)."""
+
+    gain: float = number(above=0)
+
+    def variance(self, parameter: Parameter) -> Any:
+        return (self.gain / _fan_in(parameter)) ** 2 / 3
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class Normal(_Normal):
+    """Normal around zero, the same for every parameter."""
+
+    deviation: float = number(above=0)
+
+    def variance(self, parameter: Parameter) -> Any:
+        return self.deviation ** 2
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class Uniform(_Uniform):
+    """Uniform on ±bound, the same for every parameter."""
+
+    bound: float = number(above=0)
+
+    def variance(self, parameter: Parameter) -> Any:
+        return self.bound ** 2 / 3
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
 class Constant(Initialiser):
     """Every value the same."""
 
-    value: float
+    value: float = number()
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "value", finite("Constant", "value", self.value))
-
-    def __repr__(self) -> str:
-        return f"Constant({self.value!r})"
+    def variance(self, parameter: Parameter) -> Any:
+        return 0.0
 
     def __call__(self, parameter: Parameter, key: int) -> Tensor:
         return Tensor.of(np.full(parameter.shape, self.value, np.float32))
 
 
-def initialiser() -> Any:
-    """A field that says how a weight is first drawn."""
+def initialiser(default: Initialiser = HeNormal()) -> Any:  # noqa: B008  (an initialiser is a value)
+    """A field that says how a parameter is first drawn."""
     def check(where: str, name: str, value: Any) -> Initialiser:
         if not isinstance(value, Initialiser):
             raise TypeError(f"{where}: {name} must be an initialiser such as HeNormal() or Constant(0.0), got {value!r}")
         return value
-    return choice(HeNormal(), check)
+    return choice(default, check)

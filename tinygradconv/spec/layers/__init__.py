@@ -1,5 +1,5 @@
 """The layers: one file per idea, the same stems as in ops/. Importing them registers them by name, for JSON."""
-from .activation import ELU, GELU, LeakyReLU, LogSoftmax, ReLU, Sigmoid, SiLU, Softmax, Softplus, Tanh
+from .activation import ELU, GELU, LeakyReLU, LogSoftmax, ReLU, ScaledTanh, Sigmoid, SiLU, Softmax, Softplus, Tanh
 from .conv import Conv, Conv1d
 from .dense import Dense
 from .dropout import Dropout
@@ -16,10 +16,13 @@ from .pool import (
     MaxPool,
     SumPool,
 )
+from .rbf import RBF
+from .scale import Scale
 from .shape import Flatten, Identity, Pad, PadChannels, Reshape, Subsample
+from .table_conv import TableConv
 from .transpose import ConvTranspose, ConvTranspose1d
 
-__all__ = ["ELU", "GELU", "LRN", "AdaptiveAvgPool", "AdaptiveMaxPool", "AvgPool", "BatchNorm", "ChannelMaxPool", "Conv", "Conv1d",
+__all__ = ["ELU", "GELU", "LRN", "RBF", "AdaptiveAvgPool", "AdaptiveMaxPool", "AvgPool", "BatchNorm", "ChannelMaxPool", "Conv", "Conv1d",
            "ConvTranspose", "ConvTranspose1d", "Dense", "DistancePool", "Dropout", "Flatten", "GlobalAvgPool", "GlobalMaxPool",
            "GroupNorm", "Identity", "LayerNorm", "LeakyReLU", "LogSoftmax", "LpPool", "MaxPool", "Pad", "PadChannels", "ReLU", "Reshape",
-           "SiLU", "Sigmoid", "Softmax", "Softplus", "Subsample", "SumPool", "Tanh"]
+           "Scale", "ScaledTanh", "SiLU", "Sigmoid", "Softmax", "Softplus", "Subsample", "SumPool", "TableConv", "Tanh"]

@@ -91,6 +91,20 @@ class Tanh(_Activation):
 
 
 @layer
+class ScaledTanh(_Activation):
+    """amplitude · tanh(slope · x). The numbers of LeNet-5 put f(±1) = ±1, where the second derivative is largest.
+
+    Source: LeCun, Bottou, Bengio and Haffner 1998, equation 6 and appendix A.
+    """
+
+    amplitude: float = number(1.7159, above=0)
+    slope: float = number(2 / 3, above=0)
+
+    def apply(self, *inputs: Tensor, site: Any) -> Tensor:
+        return tanh(inputs[0] * self.slope) * self.amplitude
+
+
+@layer
 class Softmax(Layer):
     """e^x[c] / Σ e^x over the last axis. For training leave it out: the cross-entropy loss takes logits."""
 

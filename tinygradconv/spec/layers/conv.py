@@ -42,9 +42,9 @@ class Convolution(Layer):
 
     def parameters(self, shape: Shape) -> dict[str, Parameter]:
         cells = math.prod(self.cells())
-        weight = Parameter((*self.cells(), shape[-1] // self.groups, self.channels), self.init,
-                           cells * shape[-1] // self.groups, cells * self.channels // self.groups)
-        return {"weight": weight, **({"bias": Parameter((self.channels,), Constant(0.0))} if self.bias else {})}
+        fans = cells * shape[-1] // self.groups, cells * self.channels // self.groups
+        weight = Parameter((*self.cells(), shape[-1] // self.groups, self.channels), self.init, *fans)
+        return {"weight": weight, **({"bias": Parameter((self.channels,), self.bias_init, *fans)} if self.bias else {})}
 
     def macs(self, shape: Shape) -> int:
         return self.geometry("", shape).macs
@@ -65,7 +65,7 @@ class Conv(Convolution):
     """y = x ∗ weight + bias over an image (H, W, C): `channels` filters of `kernel_size`.
 
     `padding` is an integer, (rows, columns), ((top, bottom), (left, right)), 'same' or 'valid'. `init` draws the weight
-    (HeNormal() unless you say otherwise); the bias starts at zero. Parameters: weight (kh, kw, C/groups, channels), bias (channels,).
+    (HeNormal() unless you say otherwise), `bias_init` the bias (zeros). Parameters: weight (kh, kw, C/groups, channels), bias (channels,).
     """
 
     axes, op = 2, staticmethod(ops.conv2d)
@@ -80,6 +80,7 @@ class Conv(Convolution):
     groups: int = size(1)
     bias: bool = flag(True)
     init: Initialiser = initialiser()
+    bias_init: Initialiser = initialiser(Constant(0.0))
 
     def apply(self, *inputs: Tensor, site: Any, norm: tuple[Tensor, Tensor] | None = None, residual: Tensor | None = None,
               activation: str | None = None) -> Tensor:
@@ -109,3 +110,4 @@ class Conv1d(Convolution):
     groups: int = size(1)
     bias: bool = flag(True)
     init: Initialiser = initialiser()
+    bias_init: Initialiser = initialiser(Constant(0.0))

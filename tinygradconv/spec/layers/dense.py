@@ -14,7 +14,10 @@ from ..initial import Constant, Initialiser, initialiser
 
 @layer
 class Dense(Layer):
-    """y = x @ weight + bias for a flat vector of I values: `features` outputs. Parameters: weight (I, features), bias (features,)."""
+    """y = x @ weight + bias for a flat vector of I values: `features` outputs. Parameters: weight (I, features), bias (features,).
+
+    `init` draws the weight (HeNormal() unless you say otherwise), `bias_init` the bias (zeros).
+    """
 
     takes = frozenset({"relu", "tanh"})
 
@@ -22,6 +25,7 @@ class Dense(Layer):
     _: KW_ONLY
     bias: bool = flag(True)
     init: Initialiser = initialiser()
+    bias_init: Initialiser = initialiser(Constant(0.0))
 
     def output_shape(self, where: str, *shapes: Shape) -> Shape:
         if len(shapes[0]) != 1:
@@ -30,7 +34,7 @@ class Dense(Layer):
 
     def parameters(self, shape: Shape) -> dict[str, Parameter]:
         weight = Parameter((shape[0], self.features), self.init, shape[0], self.features)
-        return {"weight": weight, **({"bias": Parameter((self.features,), Constant(0.0))} if self.bias else {})}
+        return {"weight": weight, **({"bias": Parameter((self.features,), self.bias_init, shape[0], self.features)} if self.bias else {})}
 
     def macs(self, shape: Shape) -> int:
         return shape[0] * self.features

@@ -36,9 +36,9 @@ class _Transposed(Convolution):
 
     def parameters(self, shape: Shape) -> dict[str, Parameter]:
         cells = math.prod(self.cells())
-        weight = Parameter((*self.cells(), self.channels // self.groups, shape[-1]), self.init,
-                           cells * shape[-1] // self.groups, cells * self.channels // self.groups)
-        return {"weight": weight, **({"bias": Parameter((self.channels,), Constant(0.0))} if self.bias else {})}
+        fans = cells * shape[-1] // self.groups, cells * self.channels // self.groups
+        weight = Parameter((*self.cells(), self.channels // self.groups, shape[-1]), self.init, *fans)
+        return {"weight": weight, **({"bias": Parameter((self.channels,), self.bias_init, *fans)} if self.bias else {})}
 
     def window(self, shape: Shape) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
         spans, strides = super().window(shape)
@@ -68,6 +68,7 @@ class ConvTranspose(_Transposed):
     groups: int = size(1)
     bias: bool = flag(True)
     init: Initialiser = initialiser()
+    bias_init: Initialiser = initialiser(Constant(0.0))
 
 
 @layer
@@ -86,3 +87,4 @@ class ConvTranspose1d(_Transposed):
     groups: int = size(1)
     bias: bool = flag(True)
     init: Initialiser = initialiser()
+    bias_init: Initialiser = initialiser(Constant(0.0))
