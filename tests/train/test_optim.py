@@ -100,8 +100,18 @@ def test_what_does_not_fit_is_named_and_changes_nothing(rng):
     for kind, options in wrong:
         with pytest.raises(ValueError, match=kind.__name__):
             kind(tensors, **options)
-    with pytest.raises(TypeError, match=r"SGD: p must be a Tensor made with requires_grad=True"):
+    with pytest.raises(TypeError, match=r"SGD: no parameter requires a gradient, so there is nothing to learn\. Make tensors with"):
         SGD({"p": tgc.Tensor([1.0])})
+
+
+def test_what_is_frozen_is_left_out_and_stays(rng):
+    tensors = parameters(rng)
+    tensors["scale"] = tensors["scale"].detach()
+    before = {path: p.numpy().copy() for path, p in tensors.items()}
+    optimizer = Adam(tensors, decay=0.1)
+    assert set(optimizer.parameters) == set(SHAPES) - {"scale"} and not any("scale" in name for name in optimizer.state())
+    optimizer.update({path: tgc.Tensor(np.ones(shape)) for path, shape in SHAPES.items()}, 0.1)
+    assert {path for path, p in tensors.items() if (p.numpy() == before[path]).all()} == {"scale"}
 
 
 def test_schedules_by_hand():

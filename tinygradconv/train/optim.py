@@ -18,7 +18,8 @@ from tinygradconv.tensor import Tensor
 class Optimizer:
     """What SGD and Adam share: parameters by path, and arrays shaped like them (`slots`) that start at 0.
 
-    ValueError or TypeError names a parameter that is not a contiguous tensor that requires a gradient.
+    Parameters that require no gradient (Model.freeze) are left out. ValueError or TypeError where none is left, or names one that is not a
+    contiguous tensor.
     """
 
     slots: tuple[str, ...] = ()
@@ -28,11 +29,14 @@ class Optimizer:
             raise TypeError(f"{type(self).__name__}: parameters must be a dict of tensors by path, such as model.parameters, "
                             f"got {type(parameters).__name__}")
         for path, p in parameters.items():
-            if not isinstance(p, Tensor) or not p.requires_grad:
+            if not isinstance(p, Tensor):
                 raise TypeError(f"{type(self).__name__}: {path} must be a Tensor made with requires_grad=True, got {type(p).__name__}")
             if not p.data.flags.c_contiguous:
                 raise ValueError(f"{type(self).__name__}: {path}, of shape {p.shape}, is not contiguous, so it cannot be updated in place")
-        self.parameters = dict(parameters)
+        self.parameters = {path: p for path, p in parameters.items() if p.requires_grad}
+        if parameters and not self.parameters:
+            raise TypeError(f"{type(self).__name__}: no parameter requires a gradient, so there is nothing to learn. Make tensors with "
+                            f"requires_grad=True; what is frozen in a model learns again after model.unfreeze()")
         self.steps = 0
         self._slots = {slot: {path: np.zeros(p.shape, p.dtype) for path, p in self.parameters.items()} for slot in self.slots}
         together: dict[Any, list[str]] = {}                           # a step takes arrays of one dtype
@@ -59,7 +63,7 @@ class Optimizer:
 
     def _gradient(self, path: str, data: Any, gradients: Mapping[str, Tensor]) -> Any:
         """The array of one gradient, contiguous."""
-        if path not in gradients:
+        if gradients.get(path) is None:
             raise ValueError(f"{type(self).__name__}: there is no gradient for {path}")
         g = gradients[path].data
         if g.shape != data.shape or g.dtype is not data.dtype and g.dtype != data.dtype:
