@@ -103,6 +103,20 @@ class Spec:
         from .replace import replace
         return replace(self, path, part)
 
+    def diagram(self, shape: Shape | None = None, *, collapse: str | None = "op", direction: str = "vertical", title: str = "") -> Any:
+        """The network drawn as SVG: `.svg` is the text, `.save(path)` writes it, a notebook shows it. With a `shape`, sizes and parameters.
+
+        `collapse`: "op" draws layers that run as one (see `plan`) in one box, "scope" each scope of the top level, None every layer; but
+        for None, what repeats is drawn once, with its number. `direction` is "vertical" or "horizontal"; `title` names the picture.
+        """
+        from .diagram import draw
+        return draw(self, shape, collapse, direction, title)
+
+    def mermaid(self, shape: Shape | None = None, *, collapse: str | None = "op", direction: str = "vertical") -> str:
+        """The same drawing as Mermaid flowchart text, which GitHub and many notebooks show."""
+        from .diagram import text
+        return text(self, shape, collapse, direction)
+
     def to_json(self, *, indent: int | None = None) -> str:
         """The spec as JSON text, which `Spec.from_json` reads back into an equal spec."""
         from .json import dump
