@@ -9,11 +9,11 @@ import os
 import sys
 from collections.abc import Sequence
 
-from . import eval, summary, train
+from . import eval, models, plan, summary, tables, train
 from .arguments import Parser
 
 FAILED = 1
-COMMANDS = (train, eval, summary)
+COMMANDS = (train, eval, summary, models, plan, tables)
 
 
 def parser() -> Parser:

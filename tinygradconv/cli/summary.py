@@ -1,10 +1,12 @@
-"""tinygradconv summary: a model's layers in a table."""
+"""tinygradconv summary: a network's layers in a table."""
 from __future__ import annotations
 
 import argparse
 from typing import Any
 
-from .arguments import shape
+from .arguments import integer
+from .network import add_network, network
+from .writing import add_formats, put, written
 
 COLUMNS = """
 For one image. MACs: multiply-accumulates; activation: memory of the output; kept: what the
@@ -14,18 +16,20 @@ has seen; stride: how many of them apart neighbouring values look."""
 
 def add(commands: Any) -> None:
     """Its parser."""
-    summary = commands.add_parser("summary", help="a model's layers: shapes, parameters, MACs, memory",
-                                  description="A model's layers in a table.")
-    summary.add_argument("model", metavar="MODEL", help="lenet5, …")
-    summary.add_argument("--input", metavar="HxWxC", type=shape, help="the shape of one image; default: the model's own")
-    summary.add_argument("--json", action="store_true", help="as JSON")
+    summary = commands.add_parser("summary", help="a network's layers: shapes, parameters, MACs, memory",
+                                  description="A network's layers in a table. Nothing is allocated, however large the network.")
+    add_network(summary)
+    summary.add_argument("--depth", metavar="N", type=integer(1),
+                         help="one row for all the layers whose paths agree in their first N names; default: a row for each layer")
+    add_formats(summary)
     summary.set_defaults(run=run)
 
 
 def run(asked: argparse.Namespace) -> int:
     """Print the table; the exit code."""
-    from tinygradconv import models
-    spec, default = models.get(asked.model)
-    table = spec.table(asked.input or default)
-    print(table.to_json() if asked.json else f"{table}\n{COLUMNS}")
+    spec, shape = network(asked)
+    table = spec.table(shape)
+    if asked.depth is not None:
+        table = table.collapsed(asked.depth)
+    put(written(table, asked.format) + (f"\n{COLUMNS}" if asked.format is None else ""))
     return 0
