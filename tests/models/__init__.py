@@ -1,1 +1,1 @@
-"""Tests of the ops."""
+"""Tests of the networks."""

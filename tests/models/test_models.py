@@ -1,13 +1,17 @@
 """The networks by name, with the numbers that everybody knows them by."""
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
 from tinygradconv.models import MODELS, get, lenet5
 from tinygradconv.spec import AvgPool, Conv, Dense, Flatten, Spec, Tanh
 
-SMALL = [name for name in MODELS if get(name)[0].table(get(name)[1]).totals["parameters"] < 12e6]
+NETWORKS = [*((name, False) for name in MODELS), ("googlenet", True), ("googlenet_2014", True)]
+SMALL = [name for name in MODELS if sum(math.prod(p.shape) for p in get(name)[0].infer(get(name)[1]).parameters.values()) < 12e6]
+
 
 
 def test_lenet5_is_the_common_form():
@@ -18,10 +22,32 @@ def test_lenet5_is_the_common_form():
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_every_model_builds_for_its_default_input(name):               # the larger ones are run on abstract arrays, in test_counts.py
+def test_every_model_builds_for_its_default_input(name):               # the larger ones: on abstract arrays, in test_counts.py
     spec, shape = get(name)
     assert isinstance(spec, Spec)
     assert spec.build(shape)(np.zeros((2, *shape), np.float32)).shape == (2, *spec.infer(shape).output_shape)
+
+
+@pytest.mark.parametrize(("name", "heads"), NETWORKS)
+def test_json_gives_the_same_network(name, heads):
+    spec, _ = get(name, heads=heads)
+    assert Spec.from_json(spec.to_json()) == spec == get(name, heads=heads)[0]
+
+
+@pytest.mark.parametrize(("name", "heads"), NETWORKS)
+def test_another_number_of_classes_changes_the_last_layers_alone(name, heads):
+    (spec, shape), (usual, _) = get(name, classes=7, heads=heads), get(name, heads=heads)
+    ours, theirs = spec.infer(shape), usual.infer(shape)
+    assert ours.output_shape == (7,) and [ours.steps[step].shape for _, step, _ in ours.heads] == [(7,)] * 2 * heads
+    last = {path for path, p in ours.parameters.items() if p != theirs.parameters[path]}
+    assert len(last) == (0 if name == "lenet5_1998" else 2 + 4 * heads) and set(ours.parameters) == set(theirs.parameters)
+    assert all(ours.parameters[path].shape[-1] == 7 for path in last)
+
+
+def test_a_network_without_heads_says_who_has_them():
+    assert not get("googlenet")[0].infer((224, 224, 3)).heads and len(get("googlenet", heads=True)[0].infer((224, 224, 3)).heads) == 2
+    with pytest.raises(ValueError, match="vgg16 has no auxiliary heads; googlenet and googlenet_2014 have. Leave heads out"):
+        get("vgg16", heads=True)
 
 
 @pytest.mark.parametrize(("name", "text"), [

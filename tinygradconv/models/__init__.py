@@ -8,14 +8,8 @@ from functools import partial
 
 from tinygradconv.spec import Spec
 
-from .alexnet import alexnet, alexnet_2012
-from .googlenet import googlenet, googlenet_2014
-from .lenet import lenet, lenet5, lenet5_1998
-from .resnet import CIFAR_DEPTHS, cifar, resnet
-from .resnet import DEPTHS as RESNET_DEPTHS
-from .vgg import DEPTHS as VGG_DEPTHS
-from .vgg import vgg
-from .zfnet import zfnet
+from . import alexnet, googlenet, lenet, resnet, vgg, zfnet
+from .lenet import lenet5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,17 +27,18 @@ class Entry:
 SMALL = (32, 32, 3)
 
 MODELS: dict[str, Entry] = {
-    "lenet5": Entry(lenet, (28, 28, 1)),
-    "lenet5_1998": Entry(lenet5_1998, (32, 32, 1)),
-    "alexnet": Entry(alexnet),
-    "alexnet_2012": Entry(alexnet_2012, (227, 227, 3)),
-    "zfnet": Entry(zfnet),
-    **{f"vgg{depth}{'_bn' * batch_norm}": Entry(partial(vgg, depth, batch_norm)) for batch_norm in (False, True) for depth in VGG_DEPTHS},
-    "googlenet": Entry(googlenet, has_heads=True),
-    "googlenet_2014": Entry(googlenet_2014, has_heads=True),
-    **{f"resnet{depth}": Entry(partial(resnet, depth)) for depth in RESNET_DEPTHS},
-    **{f"resnet{depth}": Entry(partial(cifar, depth), SMALL) for depth in CIFAR_DEPTHS},
-    **{f"plain{depth}": Entry(partial(cifar, depth, residual=False), SMALL) for depth in CIFAR_DEPTHS},
+    "lenet5": Entry(lenet.lenet, (28, 28, 1)),
+    "lenet5_1998": Entry(lenet.lenet5_1998, (32, 32, 1)),
+    "alexnet": Entry(alexnet.alexnet),
+    "alexnet_2012": Entry(alexnet.alexnet_2012, (227, 227, 3)),
+    "zfnet": Entry(zfnet.zfnet),
+    **{f"vgg{depth}": Entry(partial(vgg.vgg, depth)) for depth in vgg.DEPTHS},
+    **{f"vgg{depth}_bn": Entry(partial(vgg.vgg, depth, batch_norm=True)) for depth in vgg.DEPTHS},
+    "googlenet": Entry(googlenet.googlenet, has_heads=True),
+    "googlenet_2014": Entry(googlenet.googlenet_2014, has_heads=True),
+    **{f"resnet{depth}": Entry(partial(resnet.resnet, depth)) for depth in resnet.DEPTHS},
+    **{f"resnet{depth}": Entry(partial(resnet.cifar, depth), SMALL) for depth in resnet.CIFAR_DEPTHS},
+    **{f"plain{depth}": Entry(partial(resnet.cifar, depth, residual=False), SMALL) for depth in resnet.CIFAR_DEPTHS},
 }
 
 
