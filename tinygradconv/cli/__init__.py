@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Sequence
+from typing import Any
 
 from . import eval, models, plan, summary, tables, train
 from .arguments import Parser
@@ -26,13 +28,18 @@ def parser() -> Parser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code: 0, 1 for a failure (one line on standard error), 2 for wrong usage, 130 after Ctrl-C."""
+    """Run one command; returns the exit code: 0, 1 for a failure (one line on standard error), 2 for wrong usage, 130 after Ctrl-C.
+
+    What Python would print as a warning, with the line of the program that it came from, is one line on standard error too.
+    """
     top = parser()
     asked = top.parse_args(arguments)
     if asked.command is None:
         top.error("name a command")
     try:
-        code = asked.run(asked)
+        with warnings.catch_warnings():
+            warnings.showwarning = _remark
+            code = asked.run(asked)
         sys.stdout.flush()
         return code
     except BrokenPipeError:                                    # the reader of our output has left, as `head` does
@@ -44,3 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("tinygradconv: stopped", file=sys.stderr)
         return 130
+
+
+def _remark(message: Warning | str, *_: Any) -> None:
+    print(f"tinygradconv: {message}", file=sys.stderr)

@@ -1,6 +1,7 @@
 """What the tables count in a network: its layers, its weights, and what is left when layers are taken out."""
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator
 
@@ -10,6 +11,7 @@ from tinygradconv.spec import Chain, Conv, Dense, Network, Scope, Spec, Step
 WEIGHTED = ("Conv", "Dense")
 
 
+@functools.cache                                       # several tables count the same networks; nothing changes one
 def network(name: str) -> Network:
     """The network called `name` for the input that it is made for."""
     spec, shape = models.get(name)
