@@ -102,7 +102,8 @@ def batch(shape, n=2, dtype=np.float64, seed=0):
 
 
 def test_every_layer_has_a_case():
-    assert {type(layer).__name__ for layer, _ in CASES} == {name for name, kind in KINDS.items() if issubclass(kind, Layer)}
+    ours = {name for name, kind in KINDS.items() if issubclass(kind, Layer) and kind.__module__.startswith("tinygradconv.")}
+    assert {type(layer).__name__ for layer, _ in CASES} == ours
 
 
 @pytest.mark.parametrize(("layer", "shape"), CASES, ids=ids)
