@@ -113,6 +113,15 @@ def test_a_wrong_connection_deep_in_152_layers_names_its_path():
         spec.infer((56, 56, 64))
 
 
+def test_a_square_image_of_one_or_three_rows_is_probably_channels_first():
+    spec = Conv(8, 3, padding=1)
+    with pytest.warns(UserWarning, match=r"^the input \(3, 32, 32\) is an image 3 high and 32 wide.*: \(32, 32, 3\)$") as seen:
+        spec.build((3, 32, 32))
+    assert seen[0].filename == __file__
+    spec.table((3, 32, 16))
+    spec.table((32, 32, 3))
+
+
 def test_paths_are_torchvisions():
     block = Scope(_sum=Residual(Scope(conv1=Conv(8, 3, padding=1), bn1=BatchNorm()), Conv(8, 1) >> BatchNorm()), relu=ReLU())
     network = Scope(layer1=block * 2, _flat=Flatten(), fc=Dense(3, bias=False)).infer((4, 4, 3))

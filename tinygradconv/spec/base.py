@@ -15,6 +15,7 @@ from typing import Any, dataclass_transform
 
 from tinygradconv.geometry import integer
 
+from .arguments import explained
 from .fields import settle
 
 Shape = tuple[int, ...]
@@ -25,7 +26,14 @@ MOST = 20_000          # how many layers a spec holds; ResNet-152 has 517
 KINDS: dict[str, type[Spec]] = {}        # every kind of spec by its name: what JSON may ask for
 
 
-class Spec:
+class Kind(type):
+    """The class of the kinds of specs: `ReLU >> Flatten` says what is missing."""
+
+    def __rshift__(cls, other: Any) -> Spec:
+        return as_spec(cls, "the left side of >>")
+
+
+class Spec(metaclass=Kind):
     """A description of a network or of a part of one; see the module for its operators."""
 
     depth = 1                # how deeply other specs nest in this one
@@ -194,6 +202,7 @@ class Parameter:
 def layer(kind: type) -> type:
     """Decorator: a frozen dataclass whose fields are checked when it is made, and which JSON knows by name."""
     made = dataclasses.dataclass(frozen=True, repr=False)(kind)
+    made.__init__ = explained(made.__init__)
     KINDS[kind.__name__] = made
     return made
 
@@ -220,6 +229,9 @@ def as_spec(value: Any, role: str) -> Spec:
         return value
     if isinstance(value, type) and issubclass(value, Spec):
         raise TypeError(f"{role} must be a layer, got the class {value.__name__}. Make one: {value.__name__}(…)")
+    if isinstance(value, (list, tuple)):
+        raise TypeError(f"{role} must be a layer, got a {type(value).__name__} of {len(value)}. Unpack it: Chain(*layers) is one after "
+                        f"another, Concat(*layers) side by side")
     raise TypeError(f"{role} must be a layer such as ReLU() or Conv(6, 5), got {value!r} of type {type(value).__name__}")
 
 

@@ -36,6 +36,8 @@ class Model:
 
     def __init__(self, spec: Spec, shape: Shape, *, seed: int = 0, dtype: Any = "float32", fuse: bool = True) -> None:
         integer("seed", seed, at_least=0, where="build")
+        if not isinstance(fuse, (bool, np.bool_)):
+            raise TypeError(f"build: fuse must be True or False, got {fuse!r}")
         self.dtype = floating_dtype("build", dtype)
         self.spec, self.network = spec, infer(spec, shape)
         self.input_shape, self.output_shape = self.network.input_shape, self.network.output_shape

@@ -121,8 +121,10 @@ class _Join(_Combined):
 
     def _differing(self, where: str, shapes: tuple[Shape, ...], rule: str) -> ValueError:
         ends = ", ".join(f"{name} gives {shape}" for (name, _), shape in zip(self.branches, shapes))
-        places = len({shape[:-1] for shape in shapes}) > 1 and max(map(len, shapes)) > 1
-        cure = "the same stride, and padding='same'" if places else "equally many channels"
+        if len(set(map(len, shapes))) > 1:
+            cure = "as many axes: a Flatten() or GlobalAvgPool() in all or in none"
+        else:
+            cure = "the same stride, and padding='same'" if len({shape[:-1] for shape in shapes}) > 1 else "equally many channels"
         return ValueError(f"{where} {rule}; {ends}. Give the branches {cure}")
 
 
@@ -196,7 +198,7 @@ class Residual(_Combined):
         body, shortcut = shapes
         if body == shortcut:
             return body
-        if len(body) == len(shortcut) == 3 and shortcut[0] // 2 + 1 < body[0] < shortcut[0]:           # narrower, but not by a stride
+        if len(body) == len(shortcut) == 3 and (shortcut[0] // 2 + 1 < body[0] < shortcut[0] or shortcut[0] < body[0]):   # not by a stride
             cure = "Give the body's windows padding='same', so that it keeps the height and width of its input"
         elif len(body) == len(shortcut) == 3:
             strides = [max(1, s // b) for s, b in zip(shortcut[:2], body[:2])]
@@ -213,7 +215,10 @@ class Residual(_Combined):
 class Scope(_Combined):
     """Scope(conv1=…, bn1=…): one after another, each under its keyword. A keyword that begins with _ leaves no segment in the path."""
 
-    def __init__(self, /, **parts: Spec) -> None:
+    def __init__(self, /, *unnamed: Any, **parts: Spec) -> None:
+        if unnamed:
+            raise TypeError("Scope takes its parts by name: Scope(conv1=Conv(64, 3), …), or Scope(**parts) of a dict; without names "
+                            "write a >> b")
         if not parts:
             raise TypeError("Scope needs at least one part: Scope(conv1=Conv(64, 3), …)")
         self._set(parts=tuple((segment("Scope", name), as_spec(part, f"Scope({name}=…)")) for name, part in parts.items()))

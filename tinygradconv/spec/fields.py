@@ -129,7 +129,7 @@ def number(default: Any = dataclasses.MISSING, *, above: float = -math.inf, at_l
 def floating_dtype(where: str, dtype: Any) -> np.dtype:
     """`dtype` as float32 or float64."""
     try:
-        settled = np.dtype(dtype)
+        settled = None if dtype is None else np.dtype(dtype)           # NumPy takes None for float64
     except TypeError:
         settled = None
     if settled not in (np.float32, np.float64):
@@ -154,10 +154,25 @@ def choice(default: Any, check: Check) -> Any:
 def input_shape(where: str, shape: Any) -> tuple[int, ...]:
     """`shape` as one to three lengths of at least 1: (height, width, channels), (length, channels) or (features,)."""
     if not isinstance(shape, (tuple, list)) or not 1 <= len(shape) <= 3:
-        cure = ""
-        if isinstance(shape, (tuple, list)) and len(shape) == 4:
-            _, *image = shape
-            first = image[0] in (1, 3) and image[2] not in (1, 3)
-            cure = f". Leave the batch axis out{', channels last' if first else ''}: {(*image[1:], image[0]) if first else tuple(image)}"
-        raise ValueError(f"{where} must be (height, width, channels), (length, channels) or (features,), got {shape!r}{cure}")
+        got = f"an array of shape {shape.shape}" if hasattr(shape, "shape") else shortened(shape)
+        raise ValueError(f"{where} must be (height, width, channels), (length, channels) or (features,), got {got}{_cure(shape)}")
     return tuple(whole(where, "a length", n) for n in shape)
+
+
+def _cure(shape: Any) -> str:
+    """What to write for something that is not the shape of one input."""
+    if hasattr(shape, "shape"):
+        return ". Give the shape of one: x.shape[1:]"
+    if isinstance(shape, int):
+        return f". For vectors of {shape} values write ({shape},)"
+    if not isinstance(shape, (tuple, list)) or len(shape) != 4:
+        return ""
+    _, *image = shape
+    first = image[0] in (1, 3) and image[2] not in (1, 3)
+    return f". Leave the batch axis out{', channels last' if first else ''}: {(*image[1:], image[0]) if first else tuple(image)}"
+
+
+def shortened(value: Any) -> str:
+    """repr(value), but not more of it than fits into a line."""
+    text = repr(value) if not isinstance(value, int) or abs(value) < 10 ** 100 else f"an integer of {value.bit_length():,} bits"
+    return text if len(text) <= 60 else text[:57] + "…"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import warnings
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
@@ -138,7 +139,7 @@ class Network:
         """One more step; returns what flows out of it. ValueError with the path where it does not fit."""
         where = f"{place.path}: {type(spec).__name__}" if place.path else type(spec).__name__
         shapes = tuple(flow.shape for flow in flows)
-        shape = self._fits(where, "an output", spec.output_shape(where, *shapes))
+        shape = self._fits(where, "an output", self._output_shape(spec, where, shapes))
         parameters = spec.parameters(shapes[0]) if len(flows) == 1 else {}
         buffers = spec.buffers(shapes[0]) if len(flows) == 1 else {}
         paths = {name: f"{place.path}.{name}" if place.path else name for name in (*parameters, *buffers)}
@@ -156,6 +157,14 @@ class Network:
                     stream=f"{place.label} use {place.share}" if again else place.label)
         self.steps.append(made)
         return Flow(len(self.steps) - 1, shape, made.seen, spec.order(flows))
+
+    def _output_shape(self, spec: Spec, where: str, shapes: tuple[Shape, ...]) -> Shape:
+        try:
+            return spec.output_shape(where, *shapes)
+        except ValueError as problem:
+            if "does not fit into" in str(problem) and shapes[0] != self.input_shape:      # what came before has made the image so small
+                raise ValueError(f"{problem}, or an input larger than {self.input_shape}") from None
+            raise
 
     def _is_new(self, where: str, path: str, parameter: Parameter | None, place: Place) -> bool:
         """Whether `path` is met for the first time; a second time is right only in another use of the same Share."""
@@ -200,11 +209,15 @@ def infer(spec: Spec, shape: Any) -> Network:
     """The network that `spec` describes for one input of `shape`, without the batch axis; ValueError where something does not fit."""
     checked = input_shape("shape", shape)
     try:
-        return Network(spec, checked)
+        made = Network(spec, checked)
     except ValueError as problem:
         if looks_channels_first(checked):
             raise ValueError(f"{problem}. The input {checked} looks channels-first: write {(*checked[1:], checked[0])}") from None
         raise
+    if looks_channels_first(checked) and checked[1] == checked[2] > 16:
+        warnings.warn(f"the input {checked} is an image {checked[0]} high and {checked[1]} wide, with {checked[2]} channels. If that is "
+                      f"not what you mean, write the channels last: {(*checked[1:], checked[0])}", stacklevel=4)
+    return made
 
 
 def looks_channels_first(shape: Shape) -> bool:
