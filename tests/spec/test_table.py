@@ -3,11 +3,12 @@ from __future__ import annotations
 
 import gc
 import json
+import tracemalloc
 
 import numpy as np
 import pytest
 
-from tinygradconv import Tensor
+from tinygradconv import Tensor, models
 from tinygradconv.models import lenet5
 from tinygradconv.ops.elementwise import tanh
 from tinygradconv.spec import (
@@ -16,6 +17,7 @@ from tinygradconv.spec import (
     AvgPool,
     BatchNorm,
     Conv,
+    ConvTranspose,
     Dense,
     Dropout,
     Flatten,
@@ -70,6 +72,73 @@ def test_as_json():
     assert data["layers"][0] == {"path": "0", "kind": "Conv", "layer": "Conv(6, 5, padding=2)", "output": [28, 28, 6], "parameters": 156,
                                  "macs": 117600, "activation_bytes": 18816, "kept_bytes": 3136, "receptive_field": [5, 5], "stride": [1, 1]}
     assert data["totals"] == {"parameters": 61706, "macs": 416520, "activation_bytes": 58408, "kept_bytes": 35472}
+
+
+SMALL = Conv(6, 5, padding=2) >> Tanh() >> Flatten() >> Dense(10, bias=False)
+
+
+def test_as_csv():
+    text = SMALL.table((28, 28, 1)).to_csv()
+    assert text == "\r\n".join([
+        "path,kind,layer,output,parameters,macs,activation_bytes,kept_bytes,receptive_field,stride",
+        ",input,,28x28x1,,,,,,",
+        '0,Conv,"Conv(6, 5, padding=2)",28x28x6,156,117600,18816,3136,5x5,1x1',
+        "1,Tanh,Tanh(),28x28x6,0,0,18816,18816,5x5,1x1",
+        "2,Flatten,Flatten(),4704,0,0,0,0,5x5,1x1",
+        '3,Dense,"Dense(10, bias=False)",10,47040,47040,40,0,32x32,28x28',
+        ",total,,,47196,164640,37672,21952,,", ""])
+
+
+def test_as_markdown():
+    assert SMALL.table((28, 28, 1)).to_markdown() == """\
+| path | layer | output | parameters | MACs | activation | kept | field | stride |
+| :--- | :--- | :--- | ---: | ---: | ---: | ---: | ---: | ---: |
+|  | input | 28×28×1 |  |  |  |  |  |  |
+| 0 | Conv | 28×28×6 | 156 | 117,600 | 18.4 KiB | 3.06 KiB | 5×5 | 1×1 |
+| 1 | Tanh | 28×28×6 |  |  | 18.4 KiB | 18.4 KiB | 5×5 | 1×1 |
+| 2 | Flatten | 4704 |  |  |  |  | 5×5 | 1×1 |
+| 3 | Dense | 10 | 47,040 | 47,040 | 40 B |  | 32×32 | 28×28 |
+|  | total |  | 47,196 | 164,640 | 36.8 KiB | 21.4 KiB |  |  |"""
+
+
+def test_as_latex():
+    lines = SMALL.table((28, 28, 1)).to_latex().splitlines()
+    assert lines[:3] == [r"\begin{tabular}{lllrrrrrr}", r"\toprule",
+                         r"path & layer & output & parameters & MACs & activation & kept & field & stride \\"]
+    assert lines[5] == r"0 & Conv & 28$\times$28$\times$6 & 156 & 117,600 & 18.4 KiB & 3.06 KiB & 5$\times$5 & 1$\times$1 \\"
+    assert lines[-4:] == [r"\midrule", r" & total &  & 47,196 & 164,640 & 36.8 KiB & 21.4 KiB &  &  \\", r"\bottomrule", r"\end{tabular}"]
+
+
+def test_a_stride_below_one_is_a_fraction_for_people_and_a_number_for_programs():
+    table = ConvTranspose(2, 2, stride=2).table((4, 4, 1))
+    assert "1/2×1/2" in str(table) and "0.5x0.5" in table.to_csv() and table.as_dict()["layers"][0]["stride"] == [0.5, 0.5]
+
+
+def test_a_sum_of_nothing_is_printed_as_0():
+    assert str(MaxPool(2).table((4, 4, 1))).splitlines()[-1].split() == ["total", "0", "0", "16", "B", "0"]
+
+
+def test_collapsed_rows_add_up_their_layers():
+    spec = Scope(stem=Conv(4, 3), layer1=Scope(conv=Conv(4, 3, padding=1), relu=ReLU()) * 2, head=Flatten() >> Dense(3))
+    table = spec.table((8, 8, 1))
+    whole, one, two = table.rows, table.collapsed(1), table.collapsed(2)
+    assert [(row.path, row.kind, row.output) for row in one.rows] == [("stem", "Conv", (6, 6, 4)), ("layer1", "4 layers", (6, 6, 4)),
+                                                                      ("head", "2 layers", (3,))]
+    assert [row.path for row in two.rows] == ["stem", "layer1.0", "layer1.1", "head.0", "head.1"]
+    assert one.rows[1].parameters == 2 * (9 * 4 * 4 + 4) and one.rows[1].macs == sum(row.macs for row in whole[1:5])
+    assert one.rows[1].receptive_field == whole[4].receptive_field == (7, 7)
+    assert one.totals == two.totals == table.totals and table.collapsed(3) == table
+
+
+def test_the_table_of_vgg19_allocates_no_weights():
+    spec, shape = models.get("vgg19")
+    tracemalloc.start()
+    try:
+        table = spec.table(shape)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert table.totals["parameters"] * 4 > 570e6 and peak < 4e6
 
 
 def arrays_held_by(y):

@@ -119,7 +119,7 @@ class Sheet:
 
 def _broken(columns: Iterable[Column], cells: Iterable[str]) -> list[tuple[str, ...]]:
     """A row as lines of text: the cells of a column with a width go on in further lines."""
-    blocks = [textwrap.wrap(cell, column.width) if column.width else [cell] for column, cell in zip(columns, cells)]
+    blocks = [column.width and textwrap.wrap(cell, column.width) or [cell] for column, cell in zip(columns, cells)]
     return list(itertools.zip_longest(*blocks, fillvalue=""))
 
 
