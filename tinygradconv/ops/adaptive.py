@@ -1,8 +1,8 @@
 """Pooling whose windows follow from the result: to a wanted size, to one value, and across channels.
 
 Adaptive pooling to OH rows puts window i on rows ⌊i·H/OH⌋ … ⌈(i+1)·H/OH⌉ − 1. Where OH divides H those are windows side
-by side; elsewhere they overlap and differ in length, and the rows are first copied out so that windows of the greatest
-length lie side by side.
+by side, and an image of the wanted size is passed on as it is; elsewhere they overlap and differ in length, and the rows are
+first copied out so that windows of the greatest length lie side by side.
 """
 from __future__ import annotations
 
