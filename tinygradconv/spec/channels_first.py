@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -40,25 +40,27 @@ class Layout:
         return tuple(self.shape[axis] for axis in self.axes)
 
     def to_theirs(self, array: np.ndarray) -> np.ndarray:
-        """`array`, of `shape`, as it lies there: contiguous, a copy where it must be."""
-        moved = _stretches(array, [(shape, len(shape) - 1, 0) for shape in self.flattened])
-        return np.ascontiguousarray(moved.transpose(self.axes)).reshape(self.theirs)
+        """`array`, of `shape`, as it lies there: a new array."""
+        made = np.empty(self.theirs, array.dtype)
+        for ours, theirs in self._views(np.ascontiguousarray(array).reshape(self.shape), made):
+            theirs[...] = ours
+        return made
 
-    def to_ours(self, array: np.ndarray) -> np.ndarray:
-        """`array`, of the shape `theirs`, as it lies here: contiguous, a copy where it must be."""
-        back = array.transpose(np.argsort(self.axes))
-        moved = _stretches(back, [((shape[-1], *shape[:-1]), 0, len(shape) - 1) for shape in self.flattened])
-        return np.ascontiguousarray(moved).reshape(self.shape)
+    def to_ours(self, array: np.ndarray, out: np.ndarray) -> None:
+        """Fill `out`, contiguous and of `shape`, with `array`, which lies as it does there; floating dtypes are converted on the way."""
+        for ours, theirs in self._views(out, array):
+            ours[...] = theirs
 
-
-def _stretches(array: np.ndarray, images: Sequence[tuple[Shape, int, int]]) -> np.ndarray:
-    """Each stretch of the first axis seen as an image of `shape`, its axis `source` moved to `target`, and flat again."""
-    parts, begin = [], 0
-    for shape, source, target in images:
-        end, rest = begin + math.prod(shape), array.shape[1:]
-        parts.append(np.moveaxis(array[begin:end].reshape(*shape, *rest), source, target).reshape(end - begin, *rest))
-        begin = end
-    return array if not parts else parts[0] if len(parts) == 1 else np.concatenate(parts)
+    def _views(self, ours: np.ndarray, theirs: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Views of both that agree place by place: one pair for each flattened image, or one of the whole."""
+        theirs = theirs.transpose(np.argsort(self.axes))
+        if not self.flattened:
+            yield ours, theirs
+        begin, rest = 0, self.shape[1:]
+        for shape in self.flattened:
+            stretch = slice(begin, begin := begin + math.prod(shape))
+            channels_first = theirs[stretch].reshape(shape[-1], *shape[:-1], *rest)
+            yield ours[stretch].reshape(*shape, *rest), np.moveaxis(channels_first, 0, len(shape) - 1)
 
 
 def layouts(network: Network) -> dict[str, Layout]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tinygradconv.interop import torch
+from tinygradconv.tensor import Tensor
 
 from .channels_first import Layout, layouts
 from .layers import BatchNorm
@@ -80,16 +81,16 @@ def _put(model: Any, path: str | os.PathLike, fitting: Mapping[str, Layout], ent
     """Parameters change in place, so that an optimiser made before goes on with them; buffers are replaced, as everywhere."""
     doubtful = []
     for name, layout in fitting.items():
+        is_parameter = name in model.parameters
+        values = model.parameters[name].data if is_parameter else np.empty(layout.shape, model.dtype)
         with np.errstate(over="ignore"):                    # what is too large for the model's dtype becomes infinite, and is named below
-            values = layout.to_ours(entries[name].values()).astype(model.dtype, copy=False)
+            layout.to_ours(entries[name].values(), values)
+        if is_parameter:
+            model.parameters[name].storage.version += 1
+        else:
+            model.buffers[name] = Tensor.of(values)
         if not np.isfinite(values).all():
             doubtful.append(name)
-        if name in model.parameters:
-            parameter = model.parameters[name]
-            np.copyto(parameter.data, values)
-            parameter.storage.version += 1
-        else:
-            model.buffers[name] = type(model.buffers[name]).of(np.array(values))
     if doubtful:
         warnings.warn(f"load_torch: {path} has NaN or infinite values (as {model.dtype}) in {_listed(doubtful)}", stacklevel=3)
 
