@@ -29,7 +29,7 @@ def lenet5_1998(classes: int = 10) -> Spec:
     1.7159·tanh(2/3·x); the 84 units of F6 are compared with drawn 7×12 digits, which do not learn. Weights start uniform on ±2.4 / fan-in
     (appendix A). The paper's images have the background at −0.1 and the ink at 1.175. ValueError for more classes than ten digits.
     """
-    if not 1 <= classes <= len(DIGITS):
+    if classes not in range(1, len(DIGITS) + 1):
         raise ValueError(f"lenet5_1998 compares with a drawing of each class and has drawings of the {len(DIGITS)} digits; got "
                          f"classes={classes!r}. lenet5 takes any number of classes")
     init, squash = FanIn(2.4), ScaledTanh()
