@@ -8,7 +8,7 @@ ROOT = Path(__file__).resolve().parent.parent / "tinygradconv"
 
 # From the ground up. A module may import from its own layer (no cycles) and from those before it.
 LAYERS = [
-    {"settings", "geometry", "_locate"},
+    {"settings", "geometry", "arrays", "_locate"},
     {"kernels", "_compiled"},
     {"backends"},
     {"tensor", "promotion", "anomaly", "tape", "primitive", "autodiff", "custom", "remat", "gradcheck"},

@@ -19,7 +19,7 @@ from typing import Any
 CURE = ("tinygradconv's compiled kernels were not found beside {package} nor anywhere on sys.path. "
         "From the repository's root run: pip install .   (it needs a C compiler, such as gcc or clang)")
 
-ENGINE = ("settings", "tensor", "anomaly", "promotion", "tape", "primitive", "autodiff", "backends/cpu",
+ENGINE = ("settings", "arrays", "tensor", "anomaly", "promotion", "tape", "primitive", "autodiff", "backends/cpu",
           "ops/elementwise", "ops/matmul", "ops/operators")                # as in meson.build
 
 
@@ -53,7 +53,8 @@ def _same_engine(package: Path, installed: Path) -> bool:
     """Whether the installed engine was compiled from exactly this package's sources."""
     if not all(_compiled(installed, name) for name in ENGINE):
         return False
-    sources = [f"{name}.py" for name in ENGINE] + sorted({path.name for folder in (package, installed) for path in folder.glob("*.pxd")})
+    types = {str(path.relative_to(folder)) for folder in (package, installed) for path in folder.rglob("*.pxd")}
+    sources = [f"{name}.py" for name in ENGINE] + sorted(types)
     return all((folder / name).is_file() for folder in (package, installed) for name in sources) and \
         all((package / name).read_bytes() == (installed / name).read_bytes() for name in sources)
 

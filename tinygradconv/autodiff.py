@@ -17,12 +17,13 @@ there are derivatives of every order.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Any
 
 import numpy as np
 
 from tinygradconv.anomaly import check_cotangent
+from tinygradconv.arrays import dtype_of, shape_of
 from tinygradconv.primitive import Primitive, elementwise, primitive
 from tinygradconv.promotion import as_tensors
 from tinygradconv.settings import get as setting
@@ -31,27 +32,27 @@ from tinygradconv.tape import Node, next_sequence, no_grad, recording
 from tinygradconv.tensor import Tensor, Value
 
 __all__ = ["Primitive", "ancestors_between", "backward", "elementwise", "grad", "next_sequence", "no_grad", "primitive",
-           "propagate", "pull_back", "recording"]
+           "propagate", "recording"]
 
 
-def pull_back(node: Node, g: Tensor, useful: Container[Node] | None = None, anomaly: bool = False) -> Iterator[tuple[Node, Tensor]]:
-    """The derivative rules of one node: (parent, cotangent) for each input that has a node, or a `useful` one where given.
+def pull_back(node: Node, op: Primitive, g: Tensor, cotangents: dict[Any, Any], waiting: list[Any],
+              useful: Container[Node] | None, anomaly: bool) -> None:
+    """The derivative rules of one node, whose op it is: what they return is added to the cotangents of its inputs.
 
-    With `anomaly` every cotangent is checked (anomaly.py).
+    Asked are the inputs that have a node, or a `useful` one where given; a node met for the first time joins those `waiting`. With
+    `anomaly` every cotangent is checked (anomaly.py).
     """
-    op = node.op
     joint = None
-    for i, parent in enumerate(node.parents):
+    for name, parent in zip(op.inputs, node.parents):
         if parent is None or (useful is not None and parent not in useful):
             continue
-        name = op.inputs[i]
         if op.joint is not None:
             if joint is None:
-                joint = _apply(node, op.joint, g, op._needs[name], useful, anomaly)
+                joint = _apply(node, op, op.joint, g, op._needs[name], useful, anomaly)
                 _check_joint(op, joint, _wanted(node, useful))
             cotangent = joint[name]
         elif name in op.rules:
-            cotangent = _apply(node, op.rules[name], g, op._needs[name], useful, anomaly)
+            cotangent = _apply(node, op, op.rules[name], g, op._needs[name], useful, anomaly)
         else:
             raise TypeError(f"{op.name} ({node.line}) has no derivative rule for {name!r}. "
                             f"Give it one with {op.name}.vjp({name}=…), or detach() the input")
@@ -60,22 +61,28 @@ def pull_back(node: Node, g: Tensor, useful: Container[Node] | None = None, anom
         cotangent = _checked(op, name, parent, cotangent)
         if anomaly:
             check_cotangent(op.name, node.line, name, g, cotangent)
-        yield parent, cotangent
+        known = cotangents.get(parent)
+        if known is None:
+            cotangents[parent] = cotangent
+            heapq.heappush(waiting, (-parent.sequence, parent))
+        else:
+            cotangents[parent] = known + cotangent
 
 
-def _apply(node: Node, rule: Callable[..., Any], g: Tensor, needs: Sequence[str], useful: Container[Node] | None, anomaly: Any) -> Any:
+def _apply(node: Node, op: Primitive, rule: Callable[..., Any], g: Tensor, needs: tuple[Any, ...], useful: Container[Node] | None,
+           anomaly: bool) -> Any:
     """What a rule returns, given the cotangent and what it asks for by name."""
     try:
         asked = [g]
         for need in needs:
             asked.append(_wanted(node, useful) if need == "wanted" else node.value(need))
-        if anomaly and not node.op.reruns:       # what the whole rule gave is checked, in the name of this op and line
+        if anomaly and not op.reruns:       # what the whole rule gave is checked, in the name of this op and line
             with settings(anomaly=False):
                 return rule(*asked)
         return rule(*asked)
     except Exception as problem:
         if not getattr(problem, "__notes__", None):
-            problem.add_note(f"in the backward pass of {node.op.name}, called at {node.line}")
+            problem.add_note(f"in the backward pass of {op.name}, called at {node.line}")
         raise
 
 
@@ -91,10 +98,10 @@ def _checked(op: Primitive, name: str, parent: Node, cotangent: Any) -> Tensor:
         raise TypeError(f"{op.name}: the rule for {name!r} returned {cotangent!r} of type {type(cotangent).__name__}; "
                         f"a rule returns a tensor like {name}, {parent.dtype} {parent.shape}")
     value: Value = cotangent
-    if op.elementwise and value.data.shape != parent.shape:
+    if op.elementwise and shape_of(value.data) != parent.shape:
         value = cotangent.sum_to(parent.shape)
     data = value.data
-    if data.shape != parent.shape or data.dtype != parent.dtype:
+    if shape_of(data) != parent.shape or dtype_of(data) is not parent.dtype and data.dtype != parent.dtype:
         raise TypeError(f"{op.name}: the rule for {name!r} returned {data.dtype} {data.shape}, "
                         f"but {name} is {parent.dtype} {parent.shape}")
     return value
@@ -154,12 +161,8 @@ def propagate(cotangents: dict[Node, Tensor], *, useful: dict[Node, bool] | None
             rest[node] = g
             if not any(parent in useful for parent in node.parents):
                 continue
-        for parent, cotangent in pull_back(node, g, useful, anomaly):
-            known = cotangents.get(parent)
-            cotangents[parent] = cotangent if known is None else known + cotangent
-            if known is None:
-                heapq.heappush(waiting, (-parent.sequence, parent))
-        g = known = cotangent = None           # a cotangent whose rules have run is not kept while the next rules run
+        pull_back(node, node.op, g, cotangents, waiting, useful, anomaly)
+        g = None                               # a cotangent whose rules have run is not kept while the next rules run
         if release:
             node.kept = None
     return rest

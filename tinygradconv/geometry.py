@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import math
 import operator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 
 import numpy as np
@@ -129,6 +129,14 @@ class WindowGeometry:
     OH: int
     OW: int
 
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        """By all fields, once: every step asks for what is remembered by geometry."""
+        return hash(tuple(getattr(self, field.name) for field in fields(self)))
+
     @classmethod
     def of(cls, where: str, x_shape: tuple[int, ...], kernel_size: Pair, *, stride: Pair | None = None, padding: Padding = 0,
            dilation: Pair = 1, ceil_mode: bool = False, **more) -> WindowGeometry:
@@ -202,6 +210,8 @@ class Conv2dGeometry(WindowGeometry):
 
     O: int = 0
     groups: int = 1
+
+    __hash__ = WindowGeometry.__hash__
 
     @property
     def w_shape(self) -> tuple[int, int, int, int]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinygradconv.anomaly import check_result
+from tinygradconv.arrays import dtype_of, shape_of
 from tinygradconv.backends import CPU, backend_of
 from tinygradconv.promotion import as_tensors, promoted
 from tinygradconv.settings import get as setting
@@ -176,7 +177,7 @@ def _record(op: Primitive, tensors: Sequence[Tensor], plan: tuple[Any, ...], y: 
     parents = []
     for tensor in tensors:
         parents.append(None if tensor is None else tensor.node)
-    return Node(op, tuple(parents), kept, options, y.data.shape, y.data.dtype)
+    return Node(op, tuple(parents), kept, options, shape_of(y.data), dtype_of(y.data))
 
 
 def _note(noted: dict[Storage, int], tensors: Sequence[Tensor]) -> None:

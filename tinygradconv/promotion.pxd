@@ -1,4 +1,5 @@
 """The types with which promotion.py is compiled."""
+from tinygradconv.arrays cimport dtype_of
 from tinygradconv.tensor cimport Value, tensor_of
 
 cpdef promoted(str op, values)

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from tinygradconv.tensor import DEFAULT_DTYPE, Tensor, as_array
+from tinygradconv.arrays import dtype_of
+from tinygradconv.tensor import DEFAULT_DTYPE, Tensor, Value, as_array
 
 NUMBERS = (bool, int, float)
 
@@ -56,9 +57,13 @@ def promoted(op: str, values: Sequence[Any]) -> Sequence[Tensor]:
     """The operands of an elementwise op as tensors of one dtype."""
     dtype = None
     for value in values:                                   # tensors of one dtype pass as they are: this loop is on every op's way
-        if type(value) is not Tensor or value.data.dtype is not dtype is not None:
+        if type(value) is not Tensor:
             return _promoted(op, values)
-        dtype = value.data.dtype
+        tensor: Value = value
+        if dtype is None:
+            dtype = dtype_of(tensor.data)
+        elif dtype_of(tensor.data) is not dtype:
+            return _promoted(op, values)
     return values
 
 

@@ -9,13 +9,13 @@ import contextlib
 import importlib
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import numpy as np
 
 from tinygradconv._compiled import memory
+from tinygradconv.arrays import dtype_of, is_scattered, shape_of
 from tinygradconv.kernels import KERNELS
 from tinygradconv.settings import current
 from tinygradconv.settings import get as setting
@@ -24,6 +24,7 @@ from .choice import ALTERNATIVES, choose, tune
 from .reference import reference_kernel, reference_workspace
 
 SPECIALISATION = {np.dtype(np.float32): "float", np.dtype(np.float64): "double"}
+BYTES = np.dtype(np.uint8)
 
 
 @cache
@@ -67,6 +68,8 @@ def _short_waits() -> Iterator[None]:
 class _Module:
     """The compiled kernels of one folder, and how many threads they were told to use."""
 
+    __slots__ = ("compiled", "threads")
+
     def __init__(self, compiled: Any) -> None:
         self.compiled, self.threads = compiled, 0
 
@@ -76,17 +79,22 @@ def _module(folder: str) -> _Module:
     return _Module(_compiled(folder))
 
 
-@dataclass(frozen=True, slots=True)
 class _Call:
-    """How one kernel is called on arrays of one dtype; module is None for a NumPy definition."""
+    """How one kernel is called on arrays of one dtype.
 
-    function: Callable[..., None]
-    module: _Module | None
-    workspace: Callable[..., int] | None          # how many bytes of scratch, where the kernel wants any
-    workspace_at: int
-    inputs: tuple[int, ...]                       # the arguments that may have to be made contiguous
-    packs_at: int                                 # the argument that is packed, or -1
-    pack: Callable[..., None] | None
+    `module` is None for a NumPy definition. `workspace` says how many bytes of scratch the kernel wants; the argument `packs_at` is
+    packed by `pack` into as many bytes as `packed_bytes` says; both are None where nothing is. `sizes` remembers what they said.
+    `inputs` are the arguments that may have to be made contiguous.
+    """
+
+    __slots__ = ("function", "inputs", "module", "pack", "packed_bytes", "packs_at", "sizes", "workspace", "workspace_at")
+
+    def __init__(self, function: Callable[..., None], module: _Module | None, workspace: Callable[..., int] | None, workspace_at: int,
+                 inputs: tuple[int, ...]) -> None:
+        self.function, self.module, self.inputs = function, module, inputs
+        self.workspace, self.workspace_at = workspace, workspace_at
+        self.sizes: dict[Any, int] = {}
+        self.pack, self.packed_bytes, self.packs_at = None, None, -1
 
 
 def _call(name: str, dtype: np.dtype, backend: str) -> _Call:
@@ -102,8 +110,24 @@ def _call(name: str, dtype: np.dtype, backend: str) -> _Call:
     at = row.arguments.index("workspace") if "workspace" in row.arguments else -1
     workspace = None if at < 0 else reference_workspace(name) if module is None else getattr(module, name + "_workspace")
     inputs = () if row.strided else tuple(i for i, argument in enumerate(row.arguments) if argument not in row.fills)
-    pack = None if module is None or row.packs is None else getattr(module, name + "_pack")[SPECIALISATION[dtype]]
-    return _Call(function, home, workspace, at, inputs, -1 if pack is None else row.arguments.index(row.packs), pack)
+    call = _Call(function, home, workspace, at, inputs)
+    if module is not None and row.packs is not None:
+        call.packs_at = row.arguments.index(row.packs)
+        call.pack, call.packed_bytes = getattr(module, name + "_pack")[SPECIALISATION[dtype]], getattr(module, name + "_packed_bytes")
+    return call
+
+
+MOST_REMEMBERED = 4096                            # sizes, for each kernel
+
+
+def _scratch(call: _Call, sizing: Callable[..., int], first: Any, last: Any, key: tuple[Any, Any]) -> np.ndarray:
+    """As many bytes as `sizing(first, last)` says, which is remembered by `key`: a step asks for the same few again and again."""
+    wanted = call.sizes.get(key)
+    if wanted is None:
+        if len(call.sizes) >= MOST_REMEMBERED:
+            call.sizes.clear()
+        wanted = call.sizes[key] = sizing(first, last)
+    return memory.array((wanted,), BYTES)
 
 
 def _with_packed(call: _Call, kernel: str, arguments: tuple[Any, ...], kept: dict[Any, Any] | None) -> tuple[Any, ...]:
@@ -112,7 +136,7 @@ def _with_packed(call: _Call, kernel: str, arguments: tuple[Any, ...], kept: dic
     array = None if kept is None else kept.get(key)
     if array is None:
         w = arguments[at]
-        array = memory.array((getattr(call.module.compiled, kernel + "_packed_bytes")(w, arguments[-1]),), np.uint8)
+        array = _scratch(call, call.packed_bytes, w, arguments[-1], (arguments[-1], shape_of(w)))
         call.pack(w, array, arguments[-1])
         if kept is not None:
             kept[key] = array
@@ -139,19 +163,21 @@ class CPUBackend:
             kernel = algorithm
         elif kernel in ALTERNATIVES and settings["backend"] != "reference":
             kernel = self._algorithm(kernel, arguments, settings, packed)
-        key = kernel, (first[0] if type(first) is tuple else first).dtype, settings["backend"]
-        call = self._calls.get(key)
-        if call is None:
-            call = self._calls[key] = _call(*key)
-        module = call.module
+        key = kernel, dtype_of(first[0] if type(first) is tuple else first), settings["backend"]
+        known = self._calls.get(key)
+        if known is None:
+            known = self._calls[key] = _call(*key)
+        call: _Call = known
+        module: _Module | None = call.module
         if module is not None and module.threads != settings["threads"]:
             module.threads = settings["threads"]
             module.compiled.set_threads(module.threads)
         if call.workspace is not None:
-            scratch = memory.array((call.workspace(arguments[-1], arguments[0].itemsize),), np.uint8)
+            threads = 0 if module is None else module.threads        # each has scratch of its own
+            scratch = _scratch(call, call.workspace, arguments[-1], first.itemsize, (arguments[-1], threads))
             arguments = (*arguments[:call.workspace_at], scratch, *arguments[call.workspace_at:])
         for i in call.inputs:
-            if isinstance(arguments[i], np.ndarray) and not arguments[i].flags.c_contiguous:
+            if is_scattered(arguments[i]):
                 arguments = (*arguments[:i], np.ascontiguousarray(arguments[i]), *arguments[i + 1:])
         if call.pack is not None:
             arguments = _with_packed(call, kernel, arguments, packed)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygradconv.arrays import dtype_of, shape_of
 from tinygradconv.autodiff import Primitive, primitive
 from tinygradconv.ops.spelling import numpy_names
 from tinygradconv.promotion import as_tensors, floating_result, promoted
@@ -45,8 +46,9 @@ def binary(kernel: str, doc: str, *, name: str | None = None, result: Any = None
     said = name or kernel
 
     def forward(be: Any, a: Any, b: Any) -> Any:
-        shape = a.shape if a.shape == b.shape or not b.shape else _check_broadcast(said, a, b)        # the usual cases first
-        y = be.empty(shape, a.dtype if result is None else result(a))
+        shape, other = shape_of(a), shape_of(b)
+        y = be.empty(shape if shape == other or not other else _check_broadcast(said, a, b),            # the usual cases first
+                     dtype_of(a) if result is None else result(a))
         be.run("binary", a, b, y, kernel)
         return y
     forward.__doc__ = doc
@@ -77,8 +79,8 @@ def _number(name: str) -> Any:
 def unary(kernel: str, doc: str, *, result: Any = _floating, whole: bool = False, **marks: Any) -> Primitive:
     """An op of one operand that is one row of the `unary` kernel; `whole`: it leaves integers as they are."""
     def forward(be: Any, x: Any) -> Any:
-        y = be.empty(x.shape, result(x))
-        if x.dtype.kind == "f" or result is _bool:
+        y = be.empty(shape_of(x), result(x))
+        if dtype_of(x).kind == "f" or result is _bool:
             be.run("unary", x, y, kernel)
         elif whole:
             be.run("copy", x, y)

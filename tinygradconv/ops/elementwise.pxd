@@ -1,0 +1,2 @@
+"""The types with which elementwise.py is compiled."""
+from tinygradconv.arrays cimport dtype_of, shape_of
