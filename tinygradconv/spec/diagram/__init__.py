@@ -27,6 +27,7 @@ from .picture import Box, Row, boxes
 from .trace import Trace
 
 MOST_BOXES = 2_000
+NAMED = 12                   # boxes that the description for screen readers names
 COLLAPSE = ("op", "scope", None)
 DIRECTIONS = ("vertical", "horizontal")
 
@@ -58,40 +59,47 @@ class Diagram:
 
 def draw(spec: Spec, shape: Any, collapse: str | None, direction: str, title: str) -> Diagram:
     """The diagram of `spec`; see Spec.diagram."""
-    network = None if shape is None else infer(spec, input_shape("shape", shape))
-    row, start = _picture("diagram", spec, network, collapse, direction)
+    row, start, network = _picture("diagram", spec, shape, collapse, direction)
     layout = Layout(row, start, vertical=direction == "vertical")
-    layers = f"{spec.count:,} layers" if spec.count > 1 else "1 layer"
-    facts = [layers]
+    facts = [f"{spec.count:,} layers" if spec.count > 1 else "1 layer"]
     if network is not None:
-        count = sum(step.macs for step in network.steps if not step.training_only)
-        facts += [f"{_parameters(network):,} parameters", f"{count:,} multiply-accumulates"]
-    words = [box.title for box in itertools.islice((box for box in boxes(row) if box.family != "join"), 12)]
-    description = f"{', '.join(facts)}. From the input on: {', '.join(words)}{', …' if len(words) == 12 else ''}."
-    footer = " · ".join(facts).replace("multiply-accumulates", "MACs") if network is not None else ""
+        parameters = sum(math.prod(parameter.shape) for parameter in network.parameters.values())
+        macs = sum(step.macs for step in network.steps if not step.training_only)
+        facts += [f"{parameters:,} parameters", f"{macs:,} multiply-accumulates"]
+    words = [box.title for box in itertools.islice((box for box in boxes(row) if box.family != "join"), NAMED)]
+    description = f"{', '.join(facts)}. From the input on: {', '.join(words)}{', …' if len(words) == NAMED else ''}."
+    if any(edge.dashed for edge in layout.edges):
+        facts.append("dashed: only in training")
+    footer = " · ".join(facts).replace("multiply-accumulates", "MACs")
     return Diagram(svg.write(layout, title=title or "A neural network", description=description, footer=footer))
 
 
 def text(spec: Spec, shape: Any, collapse: str | None, direction: str) -> str:
     """Mermaid text of `spec`; see Spec.mermaid."""
-    network = None if shape is None else infer(spec, input_shape("shape", shape))
-    row, start = _picture("mermaid", spec, network, collapse, direction)
+    row, start, _ = _picture("mermaid", spec, shape, collapse, direction)
     return mermaid.write(row, start, vertical=direction == "vertical")
 
 
-def _parameters(network: Network) -> int:
-    return sum(math.prod(parameter.shape) for parameter in network.parameters.values())
-
-
-def _picture(where: str, spec: Spec, network: Network | None, collapse: str | None, direction: str) -> tuple[Row, Box]:
-    """(what is drawn, the box of the input before it); ValueError where an option is unknown or there is too much to see."""
+def _picture(where: str, spec: Spec, shape: Any, collapse: str | None, direction: str) -> tuple[Row, Box, Network | None]:
+    """(what is drawn, the box of the input before it, the network); ValueError where an option is unknown or there is too much to see."""
     if collapse not in COLLAPSE:
         raise ValueError(f"{where}: collapse must be 'op' (layers that run as one), 'scope' or None (every layer), got {collapse!r}")
     if direction not in DIRECTIONS:
         raise ValueError(f"{where}: direction must be 'vertical' or 'horizontal', got {direction!r}")
-    row = Fold(Trace(spec), network, collapse).picture()
+    checked = None if shape is None else input_shape("shape", shape)
+    trace, network = Trace(spec), None
+    if checked is None or len(trace.steps) > MOST_BOXES:       # shapes take time, and never make boxes fewer
+        row = _folded(where, trace, None, collapse)
+    if checked is not None:
+        network = infer(spec, checked)
+        row = _folded(where, trace, network, collapse)
+    return row, Box("input", "input", size="" if checked is None else by(checked)), network
+
+
+def _folded(where: str, trace: Trace, network: Network | None, collapse: str | None) -> Row:
+    row = Fold(trace, network, collapse).picture()
     count = sum(1 for _ in boxes(row))
     if count > MOST_BOXES:
         cure = {None: "collapse='op' or 'scope'", "op": "collapse='scope'", "scope": "a part of it: spec.parts[0].diagram()"}[collapse]
         raise ValueError(f"{where}: {count:,} boxes are more than anyone can see, and at most {MOST_BOXES:,} are drawn. Ask for {cure}")
-    return row, Box("input", "input", size="" if network is None else by(network.input_shape))
+    return row

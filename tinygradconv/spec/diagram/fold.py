@@ -62,8 +62,7 @@ class Fold:
         if id(part) in self._is_folded:
             return [self._folded_box(part)]
         if isinstance(part.spec, Aux):
-            label = f"{part.name or 'auxiliary head'}, in training, weight {part.spec.weight:g}"
-            return [Side(Row(self._series_of(part.parts[0]), label, dashed=True))]
+            return [self._side(part)]
         if isinstance(part.spec, (Concat, Sum, Residual)):
             branches = [Row(self._series_of(branch)) for branch in part.parts]
             residual = isinstance(part.spec, Residual)
@@ -71,6 +70,12 @@ class Fold:
         if part.parts:
             return self._series(part.parts)
         return [self._box(part.step)] if part.step in self.groups else []
+
+    def _side(self, part: Part) -> Side:
+        head, label = part.parts[0], f"{part.name or 'head'}, weight {part.spec.weight:g}"
+        if id(head) in self._is_folded:
+            return Side(Row([dataclasses.replace(self._folded_box(head), title=label, dashed=True)]))
+        return Side(Row(self._series_of(head), label, dashed=True))
 
     def _series_of(self, part: Part) -> list[Item]:
         """The items of a branch or a head: its name is that of the fork, so it has no frame."""
@@ -115,9 +120,9 @@ class Fold:
 
 
 def is_folded(part: Part) -> bool:
-    """Whether collapse="scope" draws this part of the top level as one box: more than a row of layers, and not a lone layer."""
+    """Whether collapse="scope" draws this part of the top level as one box: more than a row of layers, and its output is made in it."""
     is_row = isinstance(part.spec, (Chain, Scope, Share)) and not any(inner.parts for inner in part.parts)
-    return bool(part.parts) and not is_row and not isinstance(part.spec, Aux)
+    return bool(part.parts) and not is_row and part.first <= part.exit < part.end
 
 
 def _below(top: Part) -> list[Part]:

@@ -1,6 +1,7 @@
-"""Families of layers and their colours: Okabe and Ito's palette for all kinds of colour vision (2008), light for fills, dark for lines.
+"""Families of layers and their colours: the hues of Okabe and Ito (2008), light for fills and dark for lines, made unlike for every eye.
 
-A family is the file that a layer is written in (spec/layers/): one stem for one idea. Colour is never alone: every box says what it is.
+A family is the file that a layer is written in (spec/layers/): one stem for one idea. Lightness differs where hues are alike to an eye
+without red, green or blue cones (a test measures it), and colour is never alone: every box says what it is.
 """
 from __future__ import annotations
 
@@ -19,17 +20,17 @@ class Colours(NamedTuple):
 
 
 FAMILIES: dict[str, tuple[str, Colours]] = {
-    "conv": ("convolution", Colours("#d6eaf8", "#0072b2", "#0d3553", "#56b4e9")),
-    "pool": ("pooling", Colours("#fbe0cf", "#c14f00", "#52250b", "#f0925a")),
-    "norm": ("normalisation", Colours("#f3dcea", "#a8487f", "#4a2039", "#dd94bf")),
-    "dense": ("dense", Colours("#cfeee3", "#00795a", "#083d30", "#3cc9a2")),
-    "activation": ("activation", Colours("#faf3b0", "#8a7a00", "#423b06", "#f0e442")),
+    "conv": ("convolution", Colours("#e4f0fa", "#2c79ba", "#143c55", "#77b1d5")),
+    "pool": ("pooling", Colours("#f3d4c3", "#cf5717", "#52260b", "#f0925a")),
+    "norm": ("normalisation", Colours("#eecee4", "#a04684", "#2d0a25", "#f5b0e6")),
+    "dense": ("dense", Colours("#bfe8dd", "#00795a", "#0b3c2c", "#44d6a7")),
+    "activation": ("activation", Colours("#faf1b0", "#a08c00", "#423e06", "#f0e442")),
     "join": ("join", Colours("#ffffff", "#444444", "#22272e", "#c9d1d9")),
-    "scope": ("several layers", Colours("#e6e3f4", "#5a4fa2", "#2b2650", "#a79df0")),
-    "other": ("other", Colours("#eeeeee", "#6a6a6a", "#2d333b", "#9aa4af")),
+    "scope": ("several layers", Colours("#dfdfef", "#2c2b6e", "#292650", "#6a63d0")),
+    "other": ("other", Colours("#e5e5e5", "#3c3736", "#2d343b", "#9aa4af")),
     "input": ("input", Colours("#ffffff", "#6a6a6a", "#0d1117", "#9aa4af")),
 }
-STEMS = {"transpose": "conv", **{stem: stem for stem in ("conv", "pool", "norm", "dense", "activation")}}
+STEMS = {"transpose": "conv", "rbf": "dense", **{stem: stem for stem in ("conv", "pool", "norm", "dense", "activation")}}
 JOINS = {"Concat", "Sum", "Residual"}
 
 
@@ -39,4 +40,4 @@ def family(spec: Spec) -> str:
     if kind.__name__ in JOINS:
         return "join"
     home = kind.__module__.split(".")
-    return STEMS.get(home[-1], "other") if home[:1] == ["tinygradconv"] else "other"
+    return STEMS.get(home[-1].rpartition("_")[2], "other") if home[:1] == ["tinygradconv"] else "other"

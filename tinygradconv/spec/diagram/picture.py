@@ -33,6 +33,7 @@ class Box:
     size: str = ""
     count: str = ""
     times: int = 1
+    dashed: bool = False                     # it runs only in training, and has no frame that would say so
     tip: str = ""
     key: Any = None                          # equal for boxes that mean the same
 

@@ -84,8 +84,8 @@ def _box(placed: Placed, *, vertical: bool) -> Iterable[str]:
     if box.tip:
         yield f"<title>{_text(box.tip)}</title>"
     if box.times > 1:
-        yield _rect(f"tgc-{box.family}", x + 4, y + 4, w, h, f' rx="{corner}"')
-    yield _rect(f"tgc-{box.family}", x, y, w, h, f' rx="{_n(corner)}"')
+        yield _rect(f"tgc-shadow tgc-{box.family}", x + 4, y + 4, w, h, f' rx="{_n(corner)}"')
+    yield _rect(f"tgc-{box.family}{' tgc-dashed' if box.dashed else ''}", x, y, w, h, f' rx="{_n(corner)}"')
     for i, kind in enumerate(box.also):                # what runs along, as bands in its colours
         room = (w - 16) / len(box.also)
         yield _rect(f"tgc-band-{kind}", x + 8 + i * room, y + h - 4, room, 3)

@@ -5,9 +5,9 @@ groups; bold is an eighth wider.
 """
 from __future__ import annotations
 
-NARROW = frozenset(" .,:;|!'`ijltfrI·/\\()[]{}-\"")
-UPPER = frozenset("ABCDEFGHJKLNOPQRSTUVXYZ&$#~^")
-LOWER = frozenset("abcdeghknopqsuvxyz0123456789_?*–")
+NARROW = frozenset(" .,:;|!'ijltfrI·/\\()[]-")
+UPPER = frozenset("ABCDEFGHJKLNOPQRSTUVXYZ&$")
+LOWER = frozenset("abcdeghknopqsuvxyz0123456789_?*–\"`{}")
 BOLD = 1.125
 
 

@@ -68,10 +68,10 @@ class Trace:
         part.end, part.exit = len(self.steps), made.step
         return made
 
-    def shared(self, key: str, place: Place) -> Place:
-        """The place of one more use of Share `key`."""
+    def one_more_use(self, spec: Spec, place: Place) -> Place:
+        """`place`, for one more use of the `spec` that a Share has there."""
         self._uses += 1
-        return dataclasses.replace(place, path=key, keyword="", share=self._uses)
+        return dataclasses.replace(place, share=self._uses)
 
     def add_head(self, path: str, flow: Flow, weight: float) -> None:
         """An auxiliary head ends here: its part says all that is drawn."""

@@ -11,7 +11,8 @@ LONGEST = 44             # characters of a line that is made up here
 
 PLAIN = {"BatchNorm": "batch norm", "LayerNorm": "layer norm", "GlobalAvgPool": "global avg pool", "GlobalMaxPool": "global max pool",
          "Flatten": "flatten", "Identity": "identity", "Tanh": "tanh", "Sigmoid": "sigmoid", "Softmax": "softmax",
-         "LogSoftmax": "log softmax", "Concat": "concat", "Sum": "+", "Residual": "+", "Softplus": "softplus"}
+         "LogSoftmax": "log softmax", "ScaledTanh": "scaled tanh", "Concat": "concat", "Sum": "+", "Residual": "+", "Softplus": "softplus",
+         "LRN": "local response norm", "Scale": "scale"}
 POOLS = {"MaxPool": "max", "AvgPool": "avg", "SumPool": "sum", "LpPool": "Lp", "DistancePool": "distance"}
 
 
@@ -40,6 +41,7 @@ SAID: dict[str, Callable[[Any], str]] = {
     "Conv1d": lambda spec: _conv(spec, "conv", str(spec.kernel_size)),
     "ConvTranspose": lambda spec: _conv(spec, "transposed conv", by(spec.kernel_size)),
     "ConvTranspose1d": lambda spec: _conv(spec, "transposed conv", str(spec.kernel_size)),
+    "TableConv": lambda spec: _conv(spec, "table conv", by(spec.kernel_size)),
     **dict.fromkeys(POOLS, _pool),
     "AdaptiveAvgPool": lambda spec: f"avg pool to {by(spec.output_size)}",
     "AdaptiveMaxPool": lambda spec: f"max pool to {by(spec.output_size)}",
