@@ -4,6 +4,8 @@ include "common.pxi"
 include "tile.pxi"
 include "transpose.pxi"
 include "epilogue.pxi"
+include "rows.pxi"
+include "matmul/pack.pxi"
 include "blocks.pxi"
 
 
