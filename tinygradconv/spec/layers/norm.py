@@ -62,6 +62,8 @@ class LayerNorm(Layer):
     Parameters, unless affine=False: weight and bias, shaped like those axes.
     """
 
+    keeps_order = True               # of the places in a vector, which weights trained channels-first follow
+
     _: KW_ONLY
     axes: int = size(1)
     epsilon: float = number(1e-5, above=0)
