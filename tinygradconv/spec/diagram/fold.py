@@ -52,10 +52,8 @@ class Fold:
             return items
         if sum(1 for item in items for _ in boxes(item)) < 2:
             return items
-        if len(items) == 1 and isinstance(items[0], Row):          # one frame for a scope of equal blocks: layer1.0 – 2 ×3
-            only = items[0]
-            label = f"{part.name}.{only.label}" if only.times > 1 and only.label else part.name
-            return [dataclasses.replace(only, label=label)]
+        if len(items) == 1 and isinstance(items[0], Row):          # a scope of nothing but equal blocks has one frame: ×3 (layer1)
+            return [dataclasses.replace(items[0], label=part.name)]
         return [Row(items, part.name)]
 
     def _items(self, part: Part) -> list[Item]:
