@@ -69,10 +69,12 @@ def promoted(op: str, values: Sequence[Any]) -> Sequence[Tensor]:
 
 def _promoted(op: str, values: Sequence[Any]) -> Sequence[Tensor]:
     """The table at the top of this file, for operands that differ."""
-    if len(values) == 2:                                   # floating tensor ∘ Python number, the commonest of these
+    if len(values) == 2:                                   # floating tensor ∘ Python number or the other way, the commonest of these
         a, b = values
         if type(a) is Tensor and type(b) in NUMBERS and a.data.dtype.kind == "f":
             return a, _number(op, b, a.data.dtype)
+        if type(b) is Tensor and type(a) in NUMBERS and b.data.dtype.kind == "f":
+            return _number(op, a, b.data.dtype), b
     values = [v if type(v) in NUMBERS or type(v) is Tensor else _constant(op, "an operand", v) for v in values]
     strong = [v.data.dtype for v in values if type(v) is Tensor]
     if not strong:

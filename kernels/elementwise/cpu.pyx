@@ -29,15 +29,15 @@ cdef enum:
 
 def unary(x, y, op):
     """reference.unary. One task per run of values."""
-    number, dtype = UNARY_NUMBERS.get(op), y.dtype
-    if number is None or x.dtype is not dtype or not (dtype is FLOAT or dtype is DOUBLE) or not mapped(number, x, None, y, dtype is FLOAT):
+    number, dtype = UNARY_NUMBERS.get(op), dtype_of(y)
+    if number is None or dtype_of(x) is not dtype or not (dtype is FLOAT or dtype is DOUBLE) or not mapped(number, x, None, y, dtype is FLOAT):
         reference.unary(x, y, op)
 
 
 def binary(a, b, y, op):
     """reference.binary. One task per run of values."""
-    number, dtype = BINARY_NUMBERS.get(op), y.dtype
-    if (number is None or a.dtype is not dtype or b.dtype is not dtype or not (dtype is FLOAT or dtype is DOUBLE)
+    number, dtype = BINARY_NUMBERS.get(op), dtype_of(y)
+    if (number is None or dtype_of(a) is not dtype or dtype_of(b) is not dtype or not (dtype is FLOAT or dtype is DOUBLE)
             or not mapped(number, a, b, y, dtype is FLOAT)):
         reference.binary(a, b, y, op)
 

@@ -4,9 +4,29 @@
 #     one number                period 1
 #     one per channel (…, C)    inner 1, period C
 #     one per row (…, 1)        inner C, period the number of rows
-from cpython.buffer cimport PyBUF_STRIDES, PyBuffer_Release, PyObject_GetBuffer
+#
+# Where an array lies is read from its C structure (see tinygradconv/arrays.pxd): asking through the buffer protocol takes longer than the
+# arithmetic of a small array.
+cdef extern from *:
+    """
+    typedef struct {
+        PyObject_HEAD
+        char *data;
+        int nd;
+        Py_ssize_t *dimensions, *strides;
+        PyObject *base, *descr;
+        int flags;
+    } tgc_array;
+    """
+    ctypedef class numpy.ndarray [object tgc_array, check_size ignore]:
+        cdef char* data
+        cdef int nd
+        cdef Py_ssize_t* dimensions
+        cdef object descr
+        cdef int flags
 
 cdef enum:
+    CONTIGUOUS = 1              # the bit of ndarray.flags
     BLOCK = 1024                # values: three lines of doubles stay in a first-level cache of 32 KB
     AXES = 8                    # arrays with more axes are left to NumPy
 
@@ -20,20 +40,23 @@ cdef struct Operand:
 
 cdef bint operand_of(object array, Operand* operand) except -1:
     """The address and shape of an array; False where it is not contiguous, or has too many axes."""
-    cdef Py_buffer view
-    cdef Py_ssize_t axis, step
-    cdef bint contiguous = True
-    PyObject_GetBuffer(array, &view, PyBUF_STRIDES)
-    operand.data, operand.axes, step = <char*>view.buf, view.ndim, view.itemsize
-    if view.ndim <= AXES:
-        for axis in range(view.ndim - 1, -1, -1):
-            operand.shape[axis] = view.shape[axis]
-            if view.shape[axis] != 1 and view.strides[axis] != step:
-                contiguous = False
-            step *= view.shape[axis]
-        operand.inner, operand.period, operand.whole = 1, step // view.itemsize, True
-    PyBuffer_Release(&view)                          # the caller holds the array, so its memory stays where it is
-    return contiguous and operand.axes <= AXES
+    cdef ndarray a
+    cdef Py_ssize_t axis
+    if not isinstance(array, ndarray):
+        return False                                 # a NumPy scalar
+    a = array                                        # the caller holds it, so its memory stays where it is
+    if a.nd > AXES or not a.flags & CONTIGUOUS:
+        return False
+    operand.data, operand.axes, operand.inner, operand.period, operand.whole = a.data, a.nd, 1, 1, True
+    for axis in range(a.nd):
+        operand.shape[axis] = a.dimensions[axis]
+        operand.period *= a.dimensions[axis]
+    return True
+
+
+cdef inline object dtype_of(object array):
+    """array.dtype."""
+    return (<ndarray>array).descr if isinstance(array, ndarray) else array.dtype
 
 
 cdef bint spread_over(object array, Operand* operand, const Operand* result) except -1:

@@ -26,15 +26,16 @@ def conv2d(x: Any, w: Any, bias: Any = None, *, stride: Pair = 1, padding: Paddi
     """
     if scale is None and residual is None and activation is None:
         return _conv2d("conv2d", x, w, bias, stride, padding, dilation, groups)
-    given = {"x": x, "w": w, "scale": scale, "bias": bias, "residual": residual}
-    present = {name: value for name, value in given.items() if value is not None}
-    operands = dict(zip(present, floating_tensors("conv2d", tuple(present), tuple(present.values()))))
-    x, w = operands["x"], operands["w"]
+    more = {"scale": scale, "bias": bias, "residual": residual}
+    present = {name: value for name, value in more.items() if value is not None}
+    x, w, *rest = floating_tensors("conv2d", ("x", "w", *present), (x, w, *present.values()))
     geo = _geometry("conv2d", x.shape, w.shape, frozen(stride), frozen(padding), frozen(dilation), frozen(groups))
-    for name, shape in (("scale", (geo.O,)), ("bias", (geo.O,)), ("residual", geo.y_shape)):
-        if name in operands and operands[name].shape != shape:
-            raise ValueError(f"conv2d: {name} must have shape {shape}, {_MEANING[name]}, got {operands[name].shape}")
-    return fused[checked_activation("conv2d", activation)](x, w, *[operands.get(name) for name in _MEANING], geo=geo)
+    for name, tensor in zip(present, rest):
+        shape = geo.y_shape if name == "residual" else (geo.O,)
+        if tensor.shape != shape:
+            raise ValueError(f"conv2d: {name} must have shape {shape}, {_MEANING[name]}, got {tensor.shape}")
+        more[name] = tensor
+    return fused[checked_activation("conv2d", activation)](x, w, *more.values(), geo=geo)
 
 
 _MEANING = {"scale": "one value per output channel", "bias": "one value per output channel", "residual": "that of the result"}

@@ -15,12 +15,15 @@ from tinygradconv.tensor import Tensor
 def floating_tensors(where: str, names: Sequence[str], values: Sequence[Any]) -> list[Tensor]:
     """The operands as tensors of one floating dtype: the widest among them, and float32 where all are integers."""
     tensors = as_tensors(where, names, values)
-    dtype = floating_result(*[tensor.dtype for tensor in tensors])
-    return [tensor if tensor.dtype == dtype else tensor.astype(dtype) for tensor in tensors]
+    dtypes = [tensor.data.dtype for tensor in tensors]
+    dtype = floating_result(*dtypes)
+    return [tensor if own == dtype else tensor.astype(dtype) for tensor, own in zip(tensors, dtypes)]
 
 
 def frozen(value: Any) -> Any:
     """Lists and arrays as tuples, at any depth, so that the arguments of a window can be the key of a cache."""
+    if type(value) is int:                               # the commonest case
+        return value
     if isinstance(value, np.ndarray):
         value = value.tolist()
     if isinstance(value, (list, tuple)):

@@ -7,6 +7,7 @@ ReLU or tanh. The plan finds such neighbours. It is a reading of the network: ru
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Collection
 from typing import Any
@@ -30,7 +31,7 @@ class Group:
     note: str = ""
     drop: tuple[int, ...] = ()
 
-    @property
+    @functools.cached_property
     def steps(self) -> tuple[int, ...]:
         """All its steps in the order of the network."""
         return tuple(step for step in (self.head, self.norm, self.add, self.activation) if step is not None)
