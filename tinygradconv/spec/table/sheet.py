@@ -98,13 +98,14 @@ class Sheet:
     def to_latex(self) -> str:
         r"""A tabular for a document with \usepackage{booktabs}, title and notes as paragraphs around it."""
         columns, rows, totals = self._read_by_people()
-        kinds = "".join("r" if column.numeric else f"p{{{column.width / 14:.1f}cm}}" if column.width else "l" for column in columns)
+        kinds = "".join("r" if column.numeric else f"p{{{column.width / 8:.1f}cm}}" if column.width else "l" for column in columns)
         parts = [[" & ".join(map(_latex, cells)) + r" \\" for cells in part] for part in ([[c.heading for c in columns]], rows, totals)]
         lines = [rf"\begin{{tabular}}{{{kinds}}}", r"\toprule", *parts[0], r"\midrule", *parts[1],
                  *([r"\midrule", *parts[2]] if parts[2] else []), r"\bottomrule", r"\end{tabular}"]
         if self.title:
             lines = [rf"\par\noindent\textbf{{{_latex(self.title)}}}\par\smallskip\noindent", *lines]
-        return "\n".join([*lines, *(rf"\par\noindent {{\footnotesize {_latex(note)}\par}}" for note in self.notes)])
+        lines += [rf"\par\noindent {{\footnotesize {_latex(note)}\par}}" for note in self.notes]
+        return "\n".join([*lines, r"\par\bigskip"] if self.title or self.notes else lines)
 
     def as_dict(self) -> dict[str, Any]:
         """{"name", "title", "rows": [{column: value}], "totals": [the same], "notes"}; a shape is a list."""
