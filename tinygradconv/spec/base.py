@@ -22,6 +22,7 @@ Shape = tuple[int, ...]
 
 DEEPEST = 100          # how deeply specs nest; ResNet-152 needs 5
 MOST = 20_000          # how many layers a spec holds; ResNet-152 has 517
+LONGEST = 1_000        # how many characters a path has; ResNet-152 needs 28
 
 KINDS: dict[str, type[Spec]] = {}        # every kind of spec by its name: what JSON may ask for
 
@@ -38,6 +39,7 @@ class Spec(metaclass=Kind):
 
     depth = 1                # how deeply other specs nest in this one
     count = 1                # how many layers it holds
+    length = 0               # how many characters the paths in it have at most
     random = False           # whether it draws random numbers, so that its path must be its own
     keeps_order = False      # whether a flattened image stays one: value by value, nothing mixed
     takes: frozenset[str] = frozenset()      # the roles of the layers behind this one that it can play on its own way out (plan.py):

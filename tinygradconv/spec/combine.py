@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Self
 
 from tinygradconv.ops.join import concat
 from tinygradconv.tensor import Tensor
 
-from .base import DEEPEST, KINDS, MOST, Shape, Spec, as_spec
-from .fields import finite
+from .base import DEEPEST, KINDS, LONGEST, MOST, Shape, Spec, as_spec
+from .fields import finite, shortened
 from .layers.shape import Identity
 
+BRANCHES = 256                             # that join at one place; GoogLeNet has 4
 SEGMENT = re.compile(r"[A-Za-z0-9_]+")
 
 
@@ -30,13 +31,16 @@ class _Combined(Spec):
     def _set(self, **values: Any) -> None:
         for name, value in values.items():
             object.__setattr__(self, name, value)
-        kind, inner = type(self).__name__, [child for _, child in self.children()]
-        object.__setattr__(self, "depth", 1 + max(child.depth for child in inner))
-        object.__setattr__(self, "count", sum(child.count for child in inner))
+        kind, inner = type(self).__name__, list(self.children())
+        object.__setattr__(self, "depth", 1 + max(child.depth for _, child in inner))
+        object.__setattr__(self, "count", sum(child.count for _, child in inner))
+        object.__setattr__(self, "length", max(len(name) + 1 + child.length for name, child in inner))
         if self.depth > DEEPEST:
             raise ValueError(f"{kind}: specs nest at most {DEEPEST} deep")
         if self.count > MOST:
             raise ValueError(f"{kind}: a spec holds at most {MOST:,} layers, and this would be {self.count:,}")
+        if self.length > LONGEST:
+            raise ValueError(f"{kind}: a path is at most {LONGEST:,} characters long; give shorter names")
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(f"a spec is a value and does not change; make another {type(self).__name__} with the {name} that you want")
@@ -91,14 +95,29 @@ class Chain(_Combined):
 
 
 class _Join(_Combined):
-    """Several branches with the same input: positional ones are called 0, 1, 2, …, keywords by their name."""
+    """Several branches with the same input, at most BRANCHES: positional ones are called 0, 1, 2, …, keywords by their name."""
 
-    def __init__(self, *branches: Spec, **named: Spec) -> None:
+    def __init__(self, /, *branches: Spec, **named: Spec) -> None:
         kind = type(self).__name__
         if not branches and not named:
             raise TypeError(f"{kind} needs at least one branch")
-        pairs = [(str(i), branch) for i, branch in enumerate(branches)] + list(named.items())
-        self._set(branches=tuple((segment(kind, name), as_spec(branch, f"a branch of {kind}")) for name, branch in pairs))
+        numbered = {str(i): branch for i, branch in enumerate(branches)}
+        if twice := numbered.keys() & named.keys():
+            raise ValueError(f"{kind}: two branches are called {min(twice)!r}")
+        self._join({**numbered, **named})
+
+    def _join(self, branches: Mapping[str, Spec]) -> None:
+        kind = type(self).__name__
+        if len(branches) > BRANCHES:
+            raise ValueError(f"{kind}: there are at most {BRANCHES} branches, and these would be {len(branches):,}")
+        self._set(branches=tuple((segment(kind, name), as_spec(branch, f"a branch of {kind}")) for name, branch in branches.items()))
+
+    @classmethod
+    def of(cls, branches: Mapping[str, Spec]) -> Self:
+        """The branches under these names, in this order."""
+        made = object.__new__(cls)
+        made._join(branches)
+        return made
 
     def children(self) -> Iterator[tuple[str, Spec]]:
         return iter(self.branches)
@@ -112,15 +131,16 @@ class _Join(_Combined):
         return f"{type(self).__name__}({_arguments(self.branches)})"
 
     def remade(self, parts: Sequence[Spec]) -> Spec:
-        made = object.__new__(type(self))
-        made._set(branches=tuple((name, part) for (name, _), part in zip(self.branches, parts)))
-        return made
+        return self.of({name: part for (name, _), part in zip(self.branches, parts)})
 
     def wire(self, network: Any, flow: Any, place: Any) -> Any:
         return network.add(self, [network.wire(branch, flow, at) for branch, at in self.places(place)], place)
 
     def _differing(self, where: str, shapes: tuple[Shape, ...], rule: str) -> ValueError:
-        ends = ", ".join(f"{name} gives {shape}" for (name, _), shape in zip(self.branches, shapes))
+        gives = {name: shape for (name, _), shape in zip(self.branches, shapes)}
+        if len(gives) > 12:                           # one of each kind says enough
+            gives = {name: shape for shape, name in {shape: name for name, shape in list(gives.items())[::-1]}.items()}
+        ends = ", ".join(f"{name} gives {shape}" for name, shape in gives.items())
         if len(set(map(len, shapes))) > 1:
             cure = "as many axes: a Flatten() or GlobalAvgPool() in all or in none"
         else:
@@ -276,7 +296,7 @@ class Share(_Combined):
     def __init__(self, key: str, spec: Spec) -> None:
         body = as_spec(spec, "the spec of a Share")
         if not isinstance(key, str) or not all(SEGMENT.fullmatch(part) for part in key.split(".")):
-            raise ValueError(f"Share: key must be a path of letters, digits and _ with dots between, got {key!r}")
+            raise ValueError(f"Share: key must be a path of letters, digits and _ with dots between, got {shortened(key)}")
         waiting = [body]
         while waiting:
             inner = waiting.pop()
@@ -299,13 +319,13 @@ class Share(_Combined):
 
     def wire(self, network: Any, flow: Any, place: Any) -> Any:
         ((spec, at),) = self.places(place)
-        return network.wire(spec, flow, network.one_more_use(at))
+        return network.wire(spec, flow, network.one_more_use(spec, at))
 
 
 def segment(where: str, name: Any) -> str:
     """`name` if it can be one segment of a path: letters, digits and _."""
     if not isinstance(name, str) or not SEGMENT.fullmatch(name):
-        raise ValueError(f"{where}: a name must be letters, digits and _, got {name!r}")
+        raise ValueError(f"{where}: a name must be letters, digits and _, got {shortened(name)}")
     return name
 
 

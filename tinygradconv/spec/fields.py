@@ -108,9 +108,13 @@ def finite(where: str, name: str, value: Any) -> float:
     """`value` as a finite Python float."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
         raise TypeError(f"{where}: {name} must be a number, got {value!r} of type {type(value).__name__}")
-    if not math.isfinite(value):
-        raise ValueError(f"{where}: {name} must be finite, got {value!r}")
-    return float(value)
+    try:
+        settled = float(value)
+    except OverflowError:                            # an integer beyond the largest float
+        settled = math.inf
+    if not math.isfinite(settled):
+        raise ValueError(f"{where}: {name} must be finite, got {shortened(value)}")
+    return settled
 
 
 def number(default: Any = dataclasses.MISSING, *, above: float = -math.inf, at_least: float = -math.inf, below: float = math.inf,

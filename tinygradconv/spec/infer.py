@@ -15,9 +15,10 @@ from typing import Any
 from tinygradconv.geometry import ReceptiveField
 
 from .base import Parameter, Shape, Spec
-from .fields import input_shape
+from .fields import LARGEST, input_shape, shortened
 
 MOST_VALUES = 2 ** 31 - 1        # in one output or one parameter
+MOST_CELLS = 2 ** 62             # that one value sees, or that lie between two; a thousand strides of 2 would multiply past any memory
 INPUT = -1                       # the number of the network's input among the steps
 
 
@@ -108,6 +109,7 @@ class Network:
         self.ends: dict[str, int] = {}
         self.parts: dict[str, list[range]] = {}
         self._made_in: dict[str, int] = {}           # path of a parameter or a random layer: the use of a Share that it was made in
+        self._shared: dict[str, Spec] = {}           # what each key of a Share stands for
         self._uses = 0
         axes = len(shape) - 1
         flow = self.wire(spec, Flow(INPUT, shape, ReceptiveField((1,) * axes, (1,) * axes)), Place())
@@ -122,8 +124,11 @@ class Network:
             self.ends[place.label] = made.step
         return made
 
-    def one_more_use(self, place: Place) -> Place:
-        """`place`, for one more use of what a Share has there."""
+    def one_more_use(self, spec: Spec, place: Place) -> Place:
+        """`place`, for one more use of the `spec` that a Share has there."""
+        if self._shared.setdefault(place.path, spec) != spec:
+            raise ValueError(f"Share {place.path!r} is {shortened(self._shared[place.path])} at its first use and {shortened(spec)} at a "
+                             f"later one. Every use of a key shares the same spec; give this one another key")
         self._uses += 1
         return dataclasses.replace(place, share=self._uses)
 
@@ -140,6 +145,9 @@ class Network:
         where = f"{place.path}: {type(spec).__name__}" if place.path else type(spec).__name__
         shapes = tuple(flow.shape for flow in flows)
         shape = self._fits(where, "an output", self._output_shape(spec, where, shapes))
+        kernel_size = getattr(spec, "kernel_size", 1)
+        if math.prod(kernel_size if isinstance(kernel_size, tuple) else (kernel_size,) * (len(shapes[0]) - 1)) > LARGEST:
+            raise ValueError(f"{where}: a window has at most {LARGEST:,} cells; kernel_size={kernel_size} makes more of them")
         parameters = spec.parameters(shapes[0]) if len(flows) == 1 else {}
         buffers = spec.buffers(shapes[0]) if len(flows) == 1 else {}
         paths = {name: f"{place.path}.{name}" if place.path else name for name in (*parameters, *buffers)}
@@ -151,7 +159,7 @@ class Network:
         self.buffers.update({paths[name]: buffer for name, buffer in buffers.items()})
         again = spec.random and not self._is_new(where, place.label, None, place)
         made = Step(path=place.path if parameters or len(flows) > 1 else place.label, spec=spec, inputs=tuple(flow.step for flow in flows),
-                    input_shapes=shapes, shape=shape, seen=_seen(spec, flows), parameters={name: paths[name] for name in parameters},
+                    input_shapes=shapes, shape=shape, seen=_seen(where, spec, flows), parameters={name: paths[name] for name in parameters},
                     owned=owned, buffers={name: paths[name] for name in buffers}, macs=spec.macs(shapes[0]),
                     flattened=flows[0].flattened if parameters else None, training_only=place.training_only,
                     stream=f"{place.label} use {place.share}" if again else place.label)
@@ -186,7 +194,7 @@ class Network:
         return shape
 
 
-def _seen(spec: Spec, flows: Sequence[Flow]) -> ReceptiveField:
+def _seen(where: str, spec: Spec, flows: Sequence[Flow]) -> ReceptiveField:
     """What a value of the output has seen: the most of any input, through the window of this layer."""
     seen = flows[0].seen
     for flow in flows[1:]:
@@ -198,6 +206,8 @@ def _seen(spec: Spec, flows: Sequence[Flow]) -> ReceptiveField:
     if len(window[0]) != len(seen.field):                  # a Reshape made an image of a vector: counted from there
         seen = ReceptiveField((1,) * len(window[0]), (1,) * len(window[0]))
     through = seen.through(*window)
+    if max(one for n in (*through.field, *through.jump) for one in (n.numerator, n.denominator)) > MOST_CELLS:
+        raise ValueError(f"{where}: the strides up to here multiply to more than 2^62; a smaller stride will do for {flows[0].shape}")
     return ReceptiveField(tuple(map(_whole, through.field)), tuple(map(_whole, through.jump)))
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import json
+import reprlib
 from collections.abc import Callable
 from typing import Any
 
@@ -22,7 +23,11 @@ from .combine import Aux, Chain, Concat, Residual, Scope, Share, Sum
 from .layers.shape import Identity
 
 FORMAT = 1
-LONGEST = 16 * 2 ** 20        # characters
+LONGEST = 4 * 2 ** 20         # characters of a text; ResNet-152 has 50,000
+BRIEF = reprlib.Repr()        # of what is refused
+BRIEF.maxlevel, BRIEF.maxstring = 3, 60
+NUMBERS = 100_000             # in the lists among the arguments of all layers: the weights of a pool, the codes of an RBF layer
+SAID = 500                    # characters of an error
 
 
 def dump(spec: Spec, *, indent: int | None = None) -> str:
@@ -64,15 +69,25 @@ def load(text: str | bytes) -> Spec:
     if len(text) > LONGEST:
         raise ValueError(f"from_json: the text is {len(text):,} characters long; at most {LONGEST:,} are read")
     try:
-        document = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
+        return _read(text)
     except RecursionError:
         raise ValueError(f"from_json: the text nests too deeply; specs nest at most {DEEPEST} deep") from None
+    except ValueError as problem:
+        said = str(problem)
+        if len(said) <= SAID:
+            raise
+        raise ValueError(f"{said[:SAID // 2]} … {said[-SAID // 2:]}") from None       # a stranger's names and numbers may be of any length
+
+
+def _read(text: str | bytes) -> Spec:
+    try:
+        document = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
     except ValueError as problem:
         raise ValueError(f"from_json: not a JSON text that can be read: {problem}") from None
     if not isinstance(document, dict) or "tinygradconv" not in document:
         raise ValueError('from_json: expected {"tinygradconv": 1, "spec": …}, as spec.to_json() writes it')
     if document["tinygradconv"] != FORMAT or isinstance(document["tinygradconv"], bool):
-        raise ValueError(f"from_json: the text has format {document['tinygradconv']!r}; this version reads format {FORMAT}")
+        raise ValueError(f"from_json: the text has format {_short(document['tinygradconv'])}; this version reads format {FORMAT}")
     _only(document, "tinygradconv", "spec", at="document")
     return _Reader().spec(_get(document, "spec", "document"), "spec", 1)
 
@@ -97,14 +112,15 @@ def _get(data: dict[str, Any], key: str, at: str) -> Any:
 def _only(data: dict[str, Any], *known: str, at: str) -> None:
     unknown = [key for key in data if key not in known]
     if unknown:
-        raise ValueError(f"from_json: {at}: unknown key {unknown[0]!r}; expected {', '.join(map(repr, known))}")
+        raise ValueError(f"from_json: {at}: unknown key {_short(unknown[0])}; expected {', '.join(map(repr, known))}")
 
 
 class _Reader:
     """Makes specs of parsed JSON; counts, so that a long text ends early."""
 
     def __init__(self) -> None:
-        self.made = 0
+        self.made = self.numbers = 0
+        self.shared: dict[str, Spec] = {}
         self.forms: dict[str, Callable[[dict[str, Any], str, int], Spec]] = {
             "layer": self.layer, "chain": self.chain, "concat": self.join, "sum": self.join, "scope": self.join, "residual": self.residual,
             "aux": self.aux, "share": self.share}
@@ -148,7 +164,12 @@ class _Reader:
             if not isinstance(name, str) or name not in initial.KINDS:
                 raise ValueError(f"from_json: {at}: unknown initialiser {_short(name)}; there are {', '.join(sorted(initial.KINDS))}")
             return self.made_of(initial.KINDS[name], value, "initialiser", at)
-        return tuple(self.value(one, at) for one in value) if isinstance(value, list) else value
+        if isinstance(value, list):
+            self.numbers += len(value)
+            if self.numbers > NUMBERS:
+                raise ValueError(f"from_json: {at}: the arguments of a spec hold at most {NUMBERS:,} numbers")
+            return tuple(self.value(one, at) for one in value)
+        return value
 
     def chain(self, data: dict[str, Any], at: str, depth: int) -> Spec:
         _only(data, "chain", at=at)
@@ -162,8 +183,7 @@ class _Reader:
             if not isinstance(pair, list) or len(pair) != 2 or not isinstance(pair[0], str) or pair[0] in parts:
                 raise ValueError(f"from_json: {at}: expected [name, spec] with a name of its own, got {_short(pair)}")
             parts[pair[0]] = self.spec(pair[1], f"{at}.{pair[0][:40]}", depth + 1)
-        plain = [] if kind is Scope else [parts[str(i)] for i in range(len(parts)) if list(parts)[i] == str(i)]
-        return kind(*plain, **{name: part for i, (name, part) in enumerate(parts.items()) if kind is Scope or name != str(i)})
+        return Scope(**parts) if kind is Scope else kind.of(parts)
 
     def residual(self, data: dict[str, Any], at: str, depth: int) -> Spec:
         _only(data, "residual", "shortcut", at=at)
@@ -176,7 +196,10 @@ class _Reader:
 
     def share(self, data: dict[str, Any], at: str, depth: int) -> Spec:
         _only(data, "share", "spec", at=at)
-        return Share(data["share"], self.spec(_get(data, "spec", at), f"{at}.shared", depth + 1))
+        made = Share(data["share"], self.spec(_get(data, "spec", at), f"{at}.shared", depth + 1))
+        if self.shared.setdefault(made.key, made.spec) != made.spec:
+            raise ValueError(f"Share {made.key!r} stands for two different specs; every use of a key shares the same one")
+        return made
 
 
 def _list(value: Any, at: str) -> list[Any]:
@@ -186,5 +209,6 @@ def _list(value: Any, at: str) -> list[Any]:
 
 
 def _short(value: Any) -> str:
-    text = repr(value)
+    """The beginning of repr(value), however long and deep that would be."""
+    text = BRIEF.repr(value)
     return text if len(text) <= 60 else text[:57] + "…"
