@@ -1,9 +1,10 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 """Pooling on the CPU. Every loop's innermost run goes along C, which is contiguous in images, outputs and positions.
 
-The channels of one cell are worked in blocks of four SIMD registers, or of two or one where there are fewer channels. The last block
-of a cell may overlap the one before it: both compute the same values. With fewer channels than lanes, a register reads and writes on
-into the next cell of the same row, which is written after it. Pointers count in elements through `at`.
+A task is one row of windows, or one image row where windows overlap and a gradient gathers from them. The channels of one cell are
+worked in blocks of four SIMD registers, or of two or one where there are fewer channels. The last block of a cell may overlap the one
+before it: both compute the same values. With fewer channels than lanes, a register reads and writes on into the next cell of the same
+row, which is written after it. Pointers count in elements through `at`.
 """
 include "common.pxi"
 
@@ -67,14 +68,10 @@ cdef inline Py_ssize_t end_tap(Py_ssize_t start, Py_ssize_t dilation, Py_ssize_t
     return 0 if start >= size else (size - 1 - start) // dilation + 1
 
 
-cdef struct Taps:
-    # The cells of one window that lie inside the image: ky0 <= ky < ky1, kx0 <= kx < kx1, of the window that begins at (iy, ix).
-    Py_ssize_t ky0, ky1, kx0, kx1, iy, ix
-
-
-include "pool/cover.pxi"
 include "pool/taps.pxi"
-include "pool/tiles.pxi"
+include "pool/stream.pxi"
+include "pool/blocks.pxi"
+include "pool/windows.pxi"
+include "pool/cover.pxi"
 include "pool/maximum.pxi"
-include "pool/scatter.pxi"
 include "pool/weighted.pxi"

@@ -1,89 +1,49 @@
-# The maximum of a window with its tap, and reading at those taps.
-from libc.math cimport INFINITY
-
+# The maximum of a window with its tap, and reading and adding at those taps.
 
 def max_pool2d(const floating[:, :, :, ::1] x, floating[:, :, :, ::1] y, where, geo):
     """reference.max_pool2d. One task per output row."""
     cdef Window win = window_of(geo)
     cdef unsigned char[::1] taken = where.reshape(-1).view("uint8")
-    cdef bint wide = where.itemsize > 1
+    cdef Arrays arrays
     cdef Py_ssize_t row, size = y.shape[0] * y.shape[1] * y.shape[2] * y.shape[3]
     if size == 0:
         return
+    arrays.x, arrays.y = <void*>&x[0, 0, 0, 0], &y[0, 0, 0, 0]
+    arrays.where, arrays.wide, arrays.streams = &taken[0], where.itemsize > 1, 0
+    arrays.weights, arrays.scale = NULL, NULL
     for row in prange(win.N * win.OH, nogil=True, schedule="static", num_threads=threads_for(size * win.kh * win.kw)):
         if floating is float:
-            maximum_row(<const vector_float*>&x[0, 0, 0, 0], <vector_float*>&y[0, 0, 0, 0], &taken[0], wide, row, &win)
+            window_row(MAXIMUM, &arrays, <const vector_float*>NULL, row, &win)
         else:
-            maximum_row(<const vector_double*>&x[0, 0, 0, 0], <vector_double*>&y[0, 0, 0, 0], &taken[0], wide, row, &win)
+            window_row(MAXIMUM, &arrays, <const vector_double*>NULL, row, &win)
 
 
-cdef void maximum_row(const vector* x, vector* y, unsigned char* where, bint wide, Py_ssize_t row, const Window* win) noexcept nogil:
-    """The OW windows of one output row (n, oy)."""
-    cdef Py_ssize_t ox, c, n = row // win.OH, C = win.C, lanes = lanes_of(x), start = row * win.OW * C, row_end = start + win.OW * C
-    cdef const vector* image = at(x, n * win.H * win.W * C)
-    cdef Py_ssize_t end = (win.N - n) * win.H * win.W * C
-    cdef Taps taps
-    taps.iy = win.sy * (row % win.OH) - win.top
-    taps.ky0, taps.ky1 = first_tap(taps.iy, win.dy), end_tap(taps.iy, win.dy, win.kh, win.H)
-    for ox in range(win.OW):
-        taps.ix = win.sx * ox - win.left
-        taps.kx0, taps.kx1 = first_tap(taps.ix, win.dx), end_tap(taps.ix, win.dx, win.kw, win.W)
-        if taps.ky0 >= taps.ky1 or taps.kx0 >= taps.kx1:
-            nothing(y, where, wide, win.kh * win.kw, start, C)
-        elif C >= 4 * lanes:
-            for c from 0 <= c < C by 4 * lanes:
-                c = min(c, C - 4 * lanes)
-                maximum_block(image, y, where, wide, start + c, c, end, row_end, &taps, win, 4, 0)
-        elif C >= 2 * lanes:
-            for c from 0 <= c < C by 2 * lanes:
-                c = min(c, C - 2 * lanes)
-                maximum_block(image, y, where, wide, start + c, c, end, row_end, &taps, win, 2, 0)
-        elif C >= lanes:
-            for c from 0 <= c < C by lanes:
-                c = min(c, C - lanes)
-                maximum_block(image, y, where, wide, start + c, c, end, row_end, &taps, win, 1, 0)
+def pool_scatter(const floating[:, :, :, ::1] g, where, floating[:, :, :, ::1] x, geo):
+    """reference.pool_scatter. One task per row of windows where these tile the image; elsewhere one per image row."""
+    cdef Window win = window_of(geo)
+    cdef const unsigned char[::1] taken = where.reshape(-1).view("uint8")
+    cdef Arrays arrays
+    cdef Py_ssize_t row, size = x.shape[0] * x.shape[1] * x.shape[2] * x.shape[3]
+    if size == 0 or taken.shape[0] == 0:
+        x[...] = 0
+        return
+    arrays.x, arrays.y = &x[0, 0, 0, 0], <void*>&g[0, 0, 0, 0]
+    arrays.where, arrays.wide = <unsigned char*>&taken[0], where.itemsize > 1
+    arrays.weights, arrays.scale = NULL, NULL
+    arrays.streams = may_stream(arrays.x, size, win.C, sizeof(floating))
+    if not tiled(&win):
+        if floating is float:
+            gather_cells(&arrays, <const vector_float*>NULL, &win, threads_for(size))
         else:
-            maximum_block(image, y, where, wide, start, 0, end, row_end, &taps, win, 1, 1)
-        start += C
-
-
-cdef void nothing(vector* y, unsigned char* where, bint wide, Py_ssize_t none, Py_ssize_t start, Py_ssize_t C) noexcept nogil:
-    """A window without a cell: minus infinity, at no tap."""
-    cdef Py_ssize_t i
-    for i in range(start, start + C):
-        if wide:
-            (<int*>where)[i] = <int>none
-        else:
-            where[i] = <unsigned char>none
-        if vector is vector_float:
-            (<float*>y)[i] = -INFINITY
-        else:
-            (<double*>y)[i] = -INFINITY
-
-
-cdef inline void maximum_block(const vector* image, vector* y, unsigned char* where, bint wide, Py_ssize_t to, Py_ssize_t c, Py_ssize_t end,
-                               Py_ssize_t row_end, const Taps* taps, const Window* win, const int registers,
-                               const bint partial) noexcept nogil:
-    """Some registers of channels, from channel c on, of one window, stored from element `to` on. `registers` and `partial` are
-    constants wherever this is called, so that the running maxima and taps stay in registers."""
-    cdef Py_ssize_t ky, kx, j, lanes = lanes_of(image)
-    cdef Py_ssize_t cell = ((taps.iy + win.dy * taps.ky0) * win.W + taps.ix + win.dx * taps.kx0) * win.C + c
-    cdef vector best[4]
-    cdef vector taken[4]
-    cdef vector tap = every_lane(image, taps.ky0 * win.kw + taps.kx0)
-    for j in range(registers):
-        best[j], taken[j] = read(image, cell + j * lanes, end, partial), tap
-    for ky in range(taps.ky0, taps.ky1):
-        cell = ((taps.iy + win.dy * ky) * win.W + taps.ix + win.dx * taps.kx0) * win.C + c
-        tap = every_lane(image, ky * win.kw + taps.kx0)
-        for kx in range(taps.kx0, taps.kx1):            # meets the first cell again, which does not beat itself
-            for j in range(registers):
-                take(read(image, cell + j * lanes, end, partial), tap, &best[j], &taken[j])
-            cell += win.dx * win.C
-            tap = next_tap(tap)
-    for j in range(registers):
-        write(y, to + j * lanes, best[j], row_end, partial)
-        write_taps(where, to + j * lanes, taken[j], row_end, wide, partial)
+            gather_cells(&arrays, <const vector_double*>NULL, &win, threads_for(size))
+        return
+    with nogil, parallel(num_threads=threads_for(size)):
+        for row in prange(win.N * win.OH, schedule="static"):
+            if floating is float:
+                window_row(TILE_TAPS, &arrays, <const vector_float*>NULL, row, &win)
+            else:
+                window_row(TILE_TAPS, &arrays, <const vector_double*>NULL, row, &win)
+        fence()
 
 
 def pool_gather(const floating[:, :, :, ::1] x, where, floating[:, :, :, ::1] y, geo):

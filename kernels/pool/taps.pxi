@@ -5,18 +5,22 @@ cdef extern from *:
     /* Taps travel in registers of the values' own kind, as integers as wide as they are, so that one mask selects both. In memory they
        are one byte each, or four where a window has more than 255 cells.
        !(value <= best) is true of a NaN as well; best is itself a NaN only where best != best, and then it stays. */
-    #define TGC_TAPS(KIND, INTEGER) \
+    #define TGC_TAP_TYPES(KIND, INTEGER) \
     typedef INTEGER KIND##_integers __attribute__((vector_size(TGC_BYTES))); \
     typedef int KIND##_words __attribute__((vector_size(TGC_BYTES / sizeof(INTEGER) * 4))); \
     typedef unsigned short KIND##_shorts __attribute__((vector_size(TGC_BYTES / sizeof(INTEGER) * 2))); \
-    typedef unsigned char KIND##_bytes __attribute__((vector_size(TGC_BYTES / sizeof(INTEGER)))); \
+    typedef unsigned char KIND##_bytes __attribute__((vector_size(TGC_BYTES / sizeof(INTEGER))));
+    TGC_TAP_TYPES(vector_float, int)
+    TGC_TAP_TYPES(vector_double, long long)
+    #define TGC_TAPS(KIND) \
     static inline __attribute__((always_inline)) void KIND##_take(KIND value, KIND tap, KIND* best, KIND* taken) { \
         KIND##_integers takes = (KIND##_integers)(~(value <= *best) & (*best == *best)); \
         *best = (KIND)((takes & (KIND##_integers)value) | (~takes & (KIND##_integers)*best)); \
         *taken = (KIND)((takes & (KIND##_integers)tap) | (~takes & (KIND##_integers)*taken)); \
     } \
     static inline __attribute__((always_inline)) KIND KIND##_every(long tap) { \
-        return (KIND)((KIND##_integers){0} + (INTEGER)tap); \
+        KIND##_integers zero = {0}; \
+        return (KIND)(zero + (__typeof__(zero[0]))tap); \
     } \
     static inline __attribute__((always_inline)) KIND KIND##_next(KIND tap) { \
         return (KIND)((KIND##_integers)tap + 1); \
@@ -26,7 +30,7 @@ cdef extern from *:
     } \
     static inline __attribute__((always_inline)) void KIND##_pack(KIND taken, unsigned char* to, int wide) { \
         KIND##_words words = __builtin_convertvector((KIND##_integers)taken, KIND##_words); \
-        KIND##_bytes bytes = __builtin_convertvector(__builtin_convertvector(words, KIND##_shorts), KIND##_bytes); \
+        KIND##_bytes bytes = KIND##_NARROWED(words); \
         if (wide) memcpy(to, &words, sizeof words); else memcpy(to, &bytes, sizeof bytes); \
     } \
     static inline __attribute__((always_inline)) KIND KIND##_unpack(const unsigned char* from, int wide) { \
@@ -36,7 +40,8 @@ cdef extern from *:
         memcpy(&words, from, sizeof words); \
         return (KIND)__builtin_convertvector(words, KIND##_integers); \
     }
-    /* Bytes become integers in one instruction, which GCC (12) does not find: it goes element by element, or by way of shorts. */
+    /* Bytes become integers in one instruction, which GCC (12) does not find: it goes element by element, or by way of shorts. Back
+       it clears the upper halves first, for packing saturates, though a tap never needs that. */
     #if TGC_BYTES == 64 && defined(__AVX512F__)
     #include <immintrin.h>
     #define vector_float_WIDENED(bytes) _mm512_cvtepu8_epi32((__m128i)(bytes))
@@ -51,8 +56,20 @@ cdef extern from *:
     #define vector_double_WIDENED(bytes) \
         __builtin_convertvector(__builtin_convertvector(bytes, vector_double_shorts), vector_double_integers)
     #endif
-    TGC_TAPS(vector_float, int)
-    TGC_TAPS(vector_double, long long)
+    #if TGC_BYTES == 32 && defined(__AVX2__)
+    #define vector_float_NARROWED(words) tgc_narrowed((__m256i)(words))
+    static inline __attribute__((always_inline)) vector_float_bytes tgc_narrowed(__m256i words) {
+        __m128i shorts = _mm_packus_epi32(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
+        return (vector_float_bytes)_mm_cvtsi128_si64(_mm_packus_epi16(shorts, shorts));
+    }
+    #else
+    #define vector_float_NARROWED(words) \
+        __builtin_convertvector(__builtin_convertvector(words, vector_float_shorts), vector_float_bytes)
+    #endif
+    #define vector_double_NARROWED(words) \
+        __builtin_convertvector(__builtin_convertvector(words, vector_double_shorts), vector_double_bytes)
+    TGC_TAPS(vector_float)
+    TGC_TAPS(vector_double)
     """
     void vector_float_take(vector_float value, vector_float tap, vector_float* best, vector_float* taken) noexcept nogil
     void vector_double_take(vector_double value, vector_double tap, vector_double* best, vector_double* taken) noexcept nogil
