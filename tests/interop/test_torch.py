@@ -1,7 +1,9 @@
 """Checkpoints of torch: what is read, what is refused, and that nothing in a file is executed."""
 from __future__ import annotations
 
+import argparse
 import json
+import os
 import struct
 import sys
 
@@ -78,24 +80,40 @@ def test_what_is_no_plain_tensor_has_a_dtype_that_is_not_floating(tmp_path):
     assert dtypes == {"text": "str", "whole": "int8", "sparse": "sparse_coo float32 on cpu", "strided": "float32"}
 
 
-class Harmful:
-    """What a hostile pickle does when it is loaded: here it makes a file."""
+class Calls:
+    """What a hostile pickle does when it is loaded: it calls a function."""
 
-    def __init__(self, path):
-        self.path = path
+    def __init__(self, function, *arguments):
+        self.reduced = function, arguments
 
     def __reduce__(self):
-        return open, (str(self.path), "w")
+        return self.reduced
 
 
 @pytest.mark.parametrize("zipped", [True, False])
-def test_a_pickle_that_runs_code_is_refused_and_runs_none(tmp_path, zipped):
+@pytest.mark.parametrize(("function", "name"), [(open, r"_?io\.open"), (eval, "eval"), (os.mkdir, r"posix\.mkdir"),
+                                              (argparse.Namespace, "argparse.Namespace")])
+def test_a_pickle_that_calls_functions_is_refused_and_none_is_called(tmp_path, function, name, zipped):
     torch = pytest.importorskip("torch")
-    torch.save({"state_dict": Harmful(tmp_path / "harm")}, tmp_path / "w.pth", _use_new_zipfile_serialization=zipped)
-    with pytest.raises(ValueError, match=r"torch cannot read .*w\.pth without running code from it \(Unsupported global: GLOBAL "
-                                         r"_?io\.open.*Save them alone where it was made: torch\.save\(model\.state_dict\(\), …\)"):
+    harm = tmp_path / "harm"
+    arguments = {open: (str(harm), "w"), eval: (f"open({str(harm)!r}, 'w')",), os.mkdir: (str(harm),)}.get(function, ())
+    torch.save({"state_dict": {"w": torch.ones(2)}, "x": Calls(function, *arguments)}, tmp_path / "w.pth",
+               _use_new_zipfile_serialization=zipped)
+    with pytest.raises(ValueError, match=rf"load_torch: .*w\.pth calls for {name}, which is code and not weights: nothing was loaded\. "
+                                         r"Save the weights alone where it was made: torch\.save\(model\.state_dict\(\), …\)$"):
         read(tmp_path / "w.pth")
-    assert not (tmp_path / "harm").exists()
+    assert not harm.exists()
+
+
+@pytest.mark.parametrize(("data", "said"), [
+    (b"", "EOFError"), (b"<html>404</html>", "Unsupported operand 60"),
+    (b"version https://git-lfs.github.com/spec/v1", "Unsupported operand 118"),
+    (b"PK\x03\x04" + b"x" * 30, "PytorchStreamReader failed reading zip archive: [^.]*")])
+def test_what_is_no_checkpoint_is_said_to_be_none(tmp_path, data, said):
+    pytest.importorskip("torch")
+    (tmp_path / "w.pth").write_bytes(data)
+    with pytest.raises(ValueError, match=rf"torch cannot read .*w\.pth \({said}\): it is damaged, cut short, or no checkpoint$"):
+        read(tmp_path / "w.pth")
 
 
 @given(cut=st.floats(0, 0.999), zipped=st.booleans())
@@ -105,8 +123,9 @@ def test_a_pth_file_that_is_cut_short_is_an_error_that_names_it(tmp_path, cut, z
     torch.save({"w": torch.ones(300), "v": torch.ones(7)}, whole, _use_new_zipfile_serialization=zipped)
     data = whole.read_bytes()
     part.write_bytes(data[:int(cut * len(data))])
-    with pytest.raises(ValueError, match=r"torch cannot read .*part\.pth"):
+    with pytest.raises(ValueError, match=r"load_torch: .*part\.pth ") as caught:
         read(part)
+    assert "weights_only" not in str(caught.value)                 # torch's advice to switch it off
 
 
 def header(about: dict, data: bytes = b"") -> bytes:

@@ -62,8 +62,15 @@ def test_everything_that_does_not_fit_is_in_one_error_and_nothing_is_loaded(mode
         f"load_torch: {path} does not fit this model, and nothing was loaded. Missing: conv.bias (4,), bn.running_var (4,). "
         "Not in the model: extra.weight (3,). Of another shape: fc.weight is (7, 24), the model's is (2, 24). "
         "Not floating: bn.bias is I32. "
-        "fc.weight follows a Flatten of (3, 2, 4): build the model for the input size that the weights were trained with")
+        "Is it another network's? load_torch(…, strict=False) loads what fits and returns the rest")
     assert same(before, values(model))
+
+
+def test_the_error_about_another_input_size_names_the_flattened_image(model, tmp_path):
+    SPEC.build((7, 4, 3)).save_torch(tmp_path / "w.safetensors")
+    with pytest.raises(ValueError, match=r"is \(2, 40\), the model's is \(2, 24\)\. fc\.weight follows a Flatten of \(3, 2, 4\): "
+                                         r"build the model for the input size that the weights were trained with$"):
+        model.load_torch(tmp_path / "w.safetensors")
 
 
 def test_without_strict_what_fits_is_loaded_and_the_rest_returned(model, saved):

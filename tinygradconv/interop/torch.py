@@ -115,10 +115,7 @@ def _read_pickled(path: Path) -> dict[str, Entry]:
     try:                                     # a zip file (torch 1.6 and later) can be mapped into memory; the older format cannot
         held = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except Exception as problem:             # on the bytes of strangers torch raises nearly anything: EOFError, RuntimeError, KeyError, …
-        found = re.search(r"WeightsUnpickler error: (.+)", str(problem)) or re.search(r"\S.*", str(problem))
-        raise ValueError(f"load_torch: torch cannot read {path} without running code from it "
-                         f"({found[found.re.groups].strip() if found else type(problem).__name__}): it is damaged, no checkpoint, or holds "
-                         f"more than weights. Save them alone where it was made: torch.save(model.state_dict(), …)") from None
+        raise ValueError(_unreadable(path, problem)) from None
     for key in WRAPPERS:
         if isinstance(held, dict) and isinstance(held.get(key), dict):
             held = held[key]
@@ -126,6 +123,17 @@ def _read_pickled(path: Path) -> dict[str, Entry]:
         raise ValueError(f"load_torch: {path} holds no weights by name but a {type(held).__name__}"
                          f"{' whose keys are not names' if isinstance(held, dict) else ''}. Save them as torch.save(model.state_dict(), …)")
     return {name: _tensor(torch, value) for name, value in held.items()}
+
+
+def _unreadable(path: Path, problem: Exception) -> str:
+    """What torch found, without its advice to switch the protection off."""
+    said = str(problem)
+    if called := re.search(r"GLOBAL (\S+)", said):
+        return (f"load_torch: {path} calls for {called[1]}, which is code and not weights: nothing was loaded. "
+                f"Save the weights alone where it was made: torch.save(model.state_dict(), …)")
+    found = re.search(r"Unsupported operand \d+", said) or ("weights_only" not in said and re.match(r"[^\n.]+", said))
+    reason = found[0] if found else type(problem).__name__
+    return f"load_torch: torch cannot read {path} ({reason}): it is damaged, cut short, or no checkpoint"
 
 
 def _tensor(torch: Any, value: Any) -> Entry:

@@ -105,18 +105,20 @@ def _misfit(model: Any, path: str | os.PathLike, left: LeftOut, entries: Mapping
             ("Not floating", [f"{name} is {entries[name].dtype}" for name in left.refused])):
         if items:
             said.append(f"{what}: {_listed(items)}")
-    return ". ".join([*said, _cure(model, left, len(entries), wanted)])
+    return ". ".join([*said, _cure(model, left, entries, wanted)])
 
 
-def _cure(model: Any, left: LeftOut, count: int, wanted: Mapping[str, Layout]) -> str:
+def _cure(model: Any, left: LeftOut, entries: Mapping[str, torch.Entry], wanted: Mapping[str, Layout]) -> str:
     heads = tuple(f"{head}." for head, _, _ in model.network.heads)
-    behind = [name for name in left.misshapen if wanted[name].flattened]
+    behind = [name for name in left.misshapen if wanted[name].flattened and entries[name].shape[1:] != wanted[name].theirs[1:]]
     if len(left.missing) == len(wanted):
-        return ("The file is empty" if not count else
+        return ("The file is empty" if not entries else
                 f"No name agrees: the model's begin with {_tops(wanted)}, the file's with {_tops(left.extra)}. Is it another network's?")
     if len(left.missing) + len(left.misshapen) + len(left.refused) == len(wanted):
         return "Nothing agrees but names. Is it another network's?"
-    if left.extra and not heads and not left.missing and all(name.lower().startswith("aux") for name in left.extra):
+    if left.missing and left.extra:
+        return "Is it another network's? load_torch(…, strict=False) loads what fits and returns the rest"
+    if left.extra and not heads and all(name.lower().startswith("aux") for name in left.extra):
         return "The file has auxiliary heads: build the network with heads=True, or leave them out by load_torch(…, strict=False)"
     if left.missing and heads and all(name.startswith(heads) for name in left.missing):
         return "The file has no auxiliary heads: build the network without them, or keep them as drawn by load_torch(…, strict=False)"
