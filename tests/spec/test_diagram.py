@@ -58,7 +58,8 @@ def combined(inner):
         several.map(lambda parts: Chain(*parts)),
         several.map(lambda parts: Concat(*parts) >> Conv(4, 1)),
         several.map(lambda parts: Sum(*parts)),
-        inner.map(Residual), st.tuples(inner, inner).map(lambda pair: Residual(*pair)),
+        inner.map(lambda body: Residual(Scope(body=body))),
+        st.tuples(inner, inner).map(lambda pair: Residual(Scope(body=pair[0]), pair[1])),
         inner.map(Aux), st.tuples(inner, st.integers(2, 4)).map(lambda pair: pair[0] * pair[1]))
 
 
@@ -186,6 +187,13 @@ def test_shared_weights_are_counted_once_and_said():
     assert "weights shared" in texts(spec.diagram())
 
 
+def test_across_the_page_each_fact_has_a_line_of_its_own():
+    said = texts(ZOO["googlenet_2014"][0].diagram((224, 224, 3), collapse="scope", direction="horizontal"))
+    assert said[2:6] == ["7×7 conv", "64, /2", "ReLU", "112×112×64"]
+    at = said.index("inception3a")
+    assert said[at:at + 7] == ["inception3a", "1×1", "1×1 3×3", "1×1 5×5", "max pool 1×1", "28×28×256", "163,696 params"]
+
+
 def test_layers_that_the_plan_runs_as_one_are_one_box_and_a_join_stays_to_be_seen():
     block = Residual(Conv(4, 1) >> BatchNorm()) >> ReLU()
     assert texts(block.diagram()) == ["input", "1×1 conv, 4", "batch norm", "+ ReLU"]
@@ -203,9 +211,9 @@ class Nasty(Layer):
 
 
 def test_names_are_escaped():
-    drawn = (Nasty() >> Conv(4, 1)).diagram(title="<script>&\x07\"'")
+    drawn = (Nasty() >> Conv(4, 1)).diagram(title="<script>&\x07\ufffe\udcff\"'")
     root = ElementTree.fromstring(drawn.svg)
-    assert root[0].text == "<script>&\"'" and "<&\"'>]]>|`" in texts(drawn)
+    assert root[0].text == "<script>&?\"'" and "<&\"'>]]>|`" in texts(drawn)
     said = (Nasty() >> Conv(4, 1)).mermaid()
     assert "#60;#38;#34;'#62;#93;#93;#62; #124;#96;" in said and "<&" not in said
 

@@ -8,7 +8,7 @@ import pytest
 
 from tinygradconv.spec import ELU, GELU, Conv, Conv1d, Dense, Identity, LayerNorm, LpPool, MaxPool, Pad, Reshape
 from tinygradconv.spec.diagram.palette import FAMILIES, family
-from tinygradconv.spec.diagram.text import fitted, width
+from tinygradconv.spec.diagram.text import width
 from tinygradconv.spec.diagram.words import run_lengths, said
 
 # How red, green and blue light reach an eye without one kind of cones: Machado, Oliveira and Fernandes 2009, table 1, severity 1.
@@ -74,10 +74,6 @@ def test_text_is_no_wider_than_reckoned_in_the_widest_usual_fonts(bold):
     for character in [*map(chr, range(32, 127)), *"×·…–αβ"]:
         real = font.load_char(ord(character)).linearHoriAdvance / 65536 / 100
         assert width(character, 1, bold=bold) >= real - 1e-3, character
-
-
-def test_long_text_is_cut():
-    assert fitted("short", 10, 100) == "short" and fitted("a" * 50, 10, 100) == "a" * 13 + "…"
 
 
 @pytest.mark.parametrize(("layer", "words"), [

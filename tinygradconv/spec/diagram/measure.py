@@ -58,7 +58,8 @@ def lines(box: Box, *, vertical: bool) -> list[Line]:
     if vertical or box.family == "join":
         details = [box.along, " · ".join(filter(None, (box.size, count)))]
     else:
-        details = [box.along, box.size, count]
+        along = [box.along] if "[" in box.along else box.along.replace(" | ", " · ").split(" · ")
+        details = [*along, box.size, count]
     if box.title.startswith("+"):
         titles, details = [box.title], []                  # a sum has the shape of what it adds
     return [*(Line(text, TITLE, True) for text in titles), *(Line(text, DETAIL, False) for text in details if text)]

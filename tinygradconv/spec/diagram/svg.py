@@ -16,7 +16,7 @@ HEAD = (7.0, 3.5)            # length and half the breadth of an arrow's head
 LEGEND = 20                  # height of a line of the legend
 NARROWEST = 300              # of the room for the legend
 FONT = "system-ui, 'Segoe UI', Helvetica, Arial, 'DejaVu Sans', sans-serif"
-FOREIGN = {code: None for code in range(32) if chr(code) not in "\t\n\r"}         # control characters have no place in XML
+FOREIGN = dict.fromkeys([*(code for code in range(32) if chr(code) not in "\t\n\r"), 0xfffe, 0xffff])      # what XML has no place for
 
 
 def style() -> str:
@@ -55,7 +55,7 @@ def write(layout: Layout, *, title: str, description: str, footer: str) -> str:
 
 
 def _text(text: str) -> str:
-    return escape(text.translate(FOREIGN))
+    return escape(text.translate(FOREIGN).encode("utf-8", "replace").decode())
 
 
 def _n(number: float) -> str:

@@ -25,12 +25,3 @@ def em(character: str) -> float:
 def width(text: str, size: float, *, bold: bool = False) -> float:
     """The width of `text` in pixels at font size `size`, at most."""
     return sum(map(em, text)) * size * (BOLD if bold else 1.0)
-
-
-def fitted(text: str, size: float, room: float, *, bold: bool = False) -> str:
-    """`text`, cut with … where it is wider than `room`."""
-    if width(text, size, bold=bold) <= room:
-        return text
-    while text and width(text + "…", size, bold=bold) > room:
-        text = text[:-1]
-    return text.rstrip() + "…"

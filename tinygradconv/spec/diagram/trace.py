@@ -19,7 +19,6 @@ class TraceStep:
     path: str
     spec: Spec
     inputs: tuple[int, ...]
-    beside: bool                             # in an auxiliary head
     again: bool                              # in a later use of a Share: its parameters are those of the first
     shape: Shape = ()
     training_only: bool = False
@@ -79,6 +78,6 @@ class Trace:
     def add(self, spec: Spec, flows: Sequence[Flow], place: Place) -> Flow:
         """One more step, the own step of the part that is being wired."""
         again = bool(place.share) and self._used.setdefault(place.label, place.share) != place.share
-        self.steps.append(TraceStep(place.label, spec, tuple(flow.step for flow in flows), place.training_only, again))
+        self.steps.append(TraceStep(place.label, spec, tuple(flow.step for flow in flows), again))
         self._open[-1].step = len(self.steps) - 1
         return Flow(len(self.steps) - 1, (), None)
