@@ -12,7 +12,7 @@ from tinygradconv.arrays import dtype_of, shape_of
 from tinygradconv.backends import CPU, backend_of
 from tinygradconv.promotion import as_tensors, promoted
 from tinygradconv.settings import get as setting
-from tinygradconv.tape import Node, reads, recording
+from tinygradconv.tape import Node, reads_here, recording
 from tinygradconv.tensor import Storage, Tensor, Value, tensor_of
 
 ARRAY = np.ndarray
@@ -114,7 +114,7 @@ class Primitive:
                     live |= bit
             arrays.append(array)
             bit += bit
-        if (noted := reads.get()) is not None:
+        if (noted := reads_here()) is not None:
             _note(noted, tensors)
         backend = CPU if on_cpu and arrays else _common_backend(self, tensors)
         recorded = live != 0 and self.differentiable and recording()

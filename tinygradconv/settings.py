@@ -96,6 +96,7 @@ SETTINGS: dict[str, Setting] = {
 
 _initial: dict[str, Any] = {}
 _current: ContextVar[dict[str, Any]] = ContextVar("tinygradconv settings", default=_initial)
+_read = _current.get                       # looked up once: every op asks, and finding the method takes longer than the answer
 
 
 def _parsed(name: str, value: object, said: str) -> Any:
@@ -112,12 +113,12 @@ for _name, _setting in SETTINGS.items():
 
 def get(name: str) -> Any:
     """The value of one setting, here and now."""
-    return _current.get()[name]
+    return _read()[name]
 
 
 def current() -> dict[str, Any]:
     """All settings by name, here and now, for those who read several; to be read only."""
-    return _current.get()
+    return _read()
 
 
 @contextlib.contextmanager

@@ -17,12 +17,14 @@ if TYPE_CHECKING:
 
 _sequence = itertools.count()
 _recording: ContextVar[bool] = ContextVar("recording", default=True)
+_is_recording = _recording.get             # looked up once, as in settings.py
 reads: ContextVar[dict[Storage, int] | None] = ContextVar("reads", default=None)   # what ops read, and its version, where a remat asks
+reads_here = reads.get
 
 
 def recording() -> bool:
     """Whether ops are recorded here and now."""
-    return _recording.get()
+    return _is_recording()
 
 
 @contextlib.contextmanager
