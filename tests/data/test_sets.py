@@ -3,19 +3,15 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import http.server
 import importlib.resources
 import struct
-import sys
-import threading
 
 import numpy as np
 import pytest
 
 import tinygradconv as tgc
 from tinygradconv import data
-from tinygradconv.data import DataSet, Split, mnist
-from tinygradconv.data.fetch import Remote, fetch
+from tinygradconv.data import DataSet, Split
 from tinygradconv.data.resize import bilinear
 
 
@@ -95,8 +91,16 @@ def test_the_checksum_notices_one_changed_label():
 
 # Names and folders.
 def test_an_unknown_name_is_answered_with_the_known_ones():
-    with pytest.raises(ValueError, match="there is no data set 'minst'; there are: digits, mnist, fashion-mnist"):
+    with pytest.raises(ValueError, match="there is no data set 'minst', nor a folder of .*: digits, mnist, fashion-mnist, cifar-10, cifar-100"):
         data.get("minst")
+
+
+def test_a_name_may_be_written_as_others_write_it(tmp_path):
+    assert [data.name_of(name, tmp_path) for name in ("CIFAR10", "cifar_100", "Fashion MNIST", "digits")] == \
+        ["cifar-10", "cifar-100", "fashion-mnist", "digits"]
+    for name in ("", "@64", "a\0b", None, "nowhere@64"):
+        with pytest.raises(ValueError, match="there is no data set"):
+            data.get(name, tmp_path)
 
 
 def test_the_root_folder_is_asked_for_then_set_then_the_cache(tmp_path, monkeypatch):
@@ -142,64 +146,6 @@ def test_mnist_with_labels_that_do_not_fit_names_the_files(tmp_path):
     write(tmp_path / "mnist", 4, [7, 2, 10, 1], "train")
     with pytest.raises(ValueError, match=r"train-labels-idx1-ubyte\.gz: labels must be 0 to 9, got 10 at position 2"):
         data.get("mnist", tmp_path)
-
-
-def test_missing_files_without_pooch_say_what_to_install_and_where_to_put_them(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "pooch", None)
-    said = r"train-images-idx3-ubyte\.gz.* are not in .*mnist.*tinygradconv\[data\].*put the files from https://.*TGC_DATA"
-    with pytest.raises(FileNotFoundError, match=said):
-        data.get("mnist", tmp_path)
-
-
-@pytest.fixture
-def server(tmp_path):
-    """A web server on this machine with the files of tmp_path/served; yields its address."""
-    (tmp_path / "served").mkdir()
-
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def __init__(self, *arguments):
-            super().__init__(*arguments, directory=tmp_path / "served")
-
-        def log_message(self, *arguments):
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Quiet) as running:
-        thread = threading.Thread(target=running.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{running.server_port}/"
-        running.shutdown()
-        thread.join()
-
-
-def test_missing_files_are_downloaded_and_checked(tmp_path, server, monkeypatch):
-    pytest.importorskip("pooch")
-    monkeypatch.setenv("NO_PROXY", "*")
-    write(tmp_path / "served", 4, [7, 2, 1, 0], "train")
-    write(tmp_path / "served", 2, [9, 4], "t10k")
-    sums = {name: hashlib.md5((tmp_path / "served" / name).read_bytes()).hexdigest() for name in mnist.NAMES}
-    monkeypatch.setattr(mnist, "MNIST", Remote("mnist", server, sums))
-    assert data.get("mnist", tmp_path / "root").test.labels.tolist() == [9, 4]
-    server_is_not_asked_again = Remote("mnist", "http://127.0.0.1:9/", sums)
-    assert len(fetch(tmp_path / "root", server_is_not_asked_again)) == 4
-
-
-def test_a_download_with_a_wrong_checksum_is_refused_and_not_kept(tmp_path, server, monkeypatch):
-    pytest.importorskip("pooch")
-    monkeypatch.setenv("NO_PROXY", "*")
-    (tmp_path / "served" / "a.gz").write_bytes(b"not what was promised")
-    with pytest.raises(ValueError, match=r"the download of http://.*a\.gz is damaged"):
-        fetch(tmp_path / "root", Remote("toy", server, {"a.gz": "0" * 32}))
-    assert not (tmp_path / "root" / "toy" / "a.gz").exists()
-
-
-def test_a_download_that_fails_says_what_to_do_instead(tmp_path, server, monkeypatch):
-    pytest.importorskip("pooch")
-    monkeypatch.setenv("NO_PROXY", "*")
-    with pytest.raises(FileNotFoundError, match=r"toy: b\.gz is not in .*toy, and downloading http://.*b\.gz failed .*404.*TGC_DATA"):
-        fetch(tmp_path / "root", Remote("toy", server, {"b.gz": "0" * 32}))
-    with pytest.raises(FileNotFoundError) as caught:
-        fetch(tmp_path / "root", Remote("toy", "http://127.0.0.1:9/", {"b.gz": "0" * 32}))
-    assert "refused" in str(caught.value) and "Max retries" not in str(caught.value)
 
 
 @pytest.mark.data
