@@ -150,6 +150,20 @@ def test_in_float32_they_agree_as_well_as_float32_allows(name, train, tmp_path):
     compare(name, "float32", train, tmp_path, narrow=False, logits=1e-4, gradients=0.05)
 
 
+@pytest.mark.parametrize("suffix", ["pth", "safetensors"])
+def test_what_we_save_torchvision_loads_and_computes_the_same(suffix, tmp_path):
+    network = definition("resnet18")
+    import torch
+    from safetensors.torch import load_file
+    model = get("resnet18")[0].build((224, 224, 3))
+    model.save_torch(tmp_path / f"weights.{suffix}")
+    state = (load_file if suffix == "safetensors" else torch.load)(tmp_path / f"weights.{suffix}")
+    network.to_empty(device="cpu").load_state_dict(state, strict=True)
+    x = np.random.default_rng(0).normal(size=(1, 224, 224, 3)).astype(np.float32)
+    theirs = network.eval()(torch.from_numpy(x).permute(0, 3, 1, 2)).detach().numpy()
+    assert distance(model(x).numpy(), theirs, [theirs]) < 1e-4
+
+
 @pytest.mark.parametrize("name", [*NAMES, "googlenet with heads"])
 def test_every_name_and_shape_is_torchvisions(name):
     name, _, heads = name.partition(" ")
