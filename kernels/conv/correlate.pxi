@@ -142,7 +142,7 @@ cdef void phase_task(const Correlation* cor, Py_ssize_t index, const floating* s
         elif part == 0:
             for i in range(places):
                 memset(y + at + table.to[area.begin + i], 0, columns * sizeof(floating))
-        if part == cor.parts - 1 and (cor.activation or cor.scale != NULL or cor.bias != NULL or cor.residual != NULL):
+        if part == cor.parts - 1 and anything(&cor.last):
             i = 0
             while i < places:
                 lines = neighbours(table.to + area.begin + i, places - i, columns) if columns == cor.O else 1
@@ -161,16 +161,16 @@ cdef Py_ssize_t neighbours(const Py_ssize_t* to, Py_ssize_t places, Py_ssize_t c
 cdef inline void finish_channels(const Correlation* cor, floating* y, Py_ssize_t at, Py_ssize_t channel, Py_ssize_t columns,
                                  Py_ssize_t lines) noexcept nogil:
     """Finish `columns` channels, from `channel` on, of `lines` neighbouring places of y, which begin at y[at]."""
-    cdef const floating* scale = <const floating*>cor.scale
-    cdef const floating* bias = <const floating*>cor.bias
-    cdef const floating* residual = <const floating*>cor.residual
+    cdef const floating* scale = <const floating*>cor.last.scale
+    cdef const floating* bias = <const floating*>cor.last.bias
+    cdef const floating* residual = <const floating*>cor.last.residual
     if scale != NULL:
         scale += channel
     if bias != NULL:
         bias += channel
     if residual != NULL:
         residual += at
-    finish_lines(y + at, scale, bias, residual, columns, lines, cor.activation)
+    finish_lines(y + at, scale, bias, residual, columns, lines, cor.last.activation)
 
 
 cdef void fill_strip(const Correlation* cor, const floating* x, floating* strip, Py_ssize_t n, Py_ssize_t images, Py_ssize_t u,

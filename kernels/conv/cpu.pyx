@@ -5,6 +5,7 @@ from cython.parallel cimport threadid
 include "common.pxi"
 include "tile.pxi"
 include "epilogue.pxi"
+include "arguments.pxi"
 include "plan.pxi"
 include "pack.pxi"
 include "correlate.pxi"
@@ -19,13 +20,7 @@ def conv2d_forward(const floating[:, :, :, ::1] x, unsigned char[::1] packed, co
     cdef Py_ssize_t places = y.shape[0] * y.shape[1] * y.shape[2]
     if places * y.shape[3] == 0:
         return
-    cor.activation = activation
-    if scale is not None:
-        cor.scale = &scale[0]
-    if bias is not None:
-        cor.bias = &bias[0]
-    if residual is not None:
-        cor.residual = &residual[0, 0, 0, 0]
+    cor.last = what_follows(scale, bias, residual, activation)
     if cor.packed_size == 0:
         memset(&y[0, 0, 0, 0], 0, places * y.shape[3] * sizeof(floating))
         finish_channels(&cor, &y[0, 0, 0, 0], 0, 0, cor.O, places)
@@ -106,10 +101,3 @@ def conv2d_grad_weight_workspace(geo, Py_ssize_t itemsize):
     cdef Window win = window_of(geo)
     cdef Outer outer = outer_plan(&win, itemsize)
     return outer_bytes(&outer, itemsize, THREADS)
-
-
-cdef check_bytes(name, argument, unsigned char[::1] given, Py_ssize_t bytes):
-    """A ValueError where the bytes given as `argument` are too few (of `workspace`: for one thread)."""
-    if given.shape[0] < bytes:
-        size = f"{name}_workspace(geo, itemsize)" if argument == "workspace" else "conv2d_forward_packed_bytes(w, geo)"
-        raise ValueError(f"{name}: {argument} must have at least {bytes} bytes, got {given.shape[0]}. Size it with {size}")

@@ -31,10 +31,7 @@ cdef struct Correlation:
     Py_ssize_t above, before                              # rows and columns of padding that a strip holds, or has cut off (negative)
     bint in_place, banded                                 # whether x itself is the strip; whether taps in the padding are left out
     Py_ssize_t packed_size, places, strip_size            # elements of the packed weights, places of a full strip, elements of it
-    const void* scale                                     # what follows the sum (epilogue.pxi): of all channels, or NULL
-    const void* bias
-    const void* residual
-    int activation
+    Finish last                                           # what follows the sum
 
 
 cdef struct Phase:
@@ -143,7 +140,7 @@ cdef void span_of(Py_ssize_t kernel, Py_ssize_t stride, Py_ssize_t dilation, Py_
 cdef void plan(Correlation* cor, Py_ssize_t itemsize) noexcept nogil:
     """Fill in the rest of `cor` from its geometry, with nothing to follow the sum."""
     cdef Py_ssize_t wanted = smaller(STRIP_PLACES, cor.N * cor.OH * cor.OW), most, tile, bordered
-    cor.scale, cor.bias, cor.residual, cor.activation = NULL, NULL, NULL, 0
+    cor.last = nothing()
     cor.taps = cor.win.kh * cor.win.kw
     cor.packed_size = cor.groups * cor.taps * cor.depth * round_up(cor.width, lanes_of(itemsize))
     cor.columns = cor.width if cor.taps * cor.depth * cor.width * itemsize <= TASK_BYTES else TASK_COLUMNS

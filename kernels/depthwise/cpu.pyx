@@ -3,6 +3,7 @@
 include "common.pxi"
 include "tile.pxi"
 include "epilogue.pxi"
+include "conv/arguments.pxi"
 include "conv/plan.pxi"
 include "depthwise/rows.pxi"
 include "depthwise/outer.pxi"
@@ -15,16 +16,8 @@ def depthwise_forward(const floating[:, :, :, ::1] x, unsigned char[::1] packed,
     cdef Correlation cor = forward_plan(&win, sizeof(floating))
     if y.shape[0] * y.shape[1] * y.shape[2] * y.shape[3] == 0:
         return
-    cor.activation = activation
-    if scale is not None:
-        cor.scale = &scale[0]
-    if bias is not None:
-        cor.bias = &bias[0]
-    if residual is not None:
-        cor.residual = &residual[0, 0, 0, 0]
-    if packed.shape[0] < cor.taps * cor.C * <Py_ssize_t>sizeof(floating):
-        raise ValueError(f"depthwise_forward: packed must have at least {cor.taps * cor.C * sizeof(floating)} bytes, "
-                         f"got {packed.shape[0]}. Size it with depthwise_forward_packed_bytes(w, geo)")
+    cor.last = what_follows(scale, bias, residual, activation)
+    check_bytes("depthwise_forward", "packed", packed, cor.taps * cor.C * sizeof(floating))
     with nogil:
         correlate_rows(&cor, &x[0, 0, 0, 0], <const floating*>&packed[0], &y[0, 0, 0, 0])
 
@@ -51,9 +44,7 @@ def depthwise_grad_weight(const floating[:, :, :, ::1] x, const floating[:, :, :
     if g.shape[0] * g.shape[1] * g.shape[2] == 0:
         memset(&w[0, 0, 0, 0], 0, size * sizeof(floating))
         return
-    if workspace.shape[0] < partial_bytes(&cor, sizeof(floating)):
-        raise ValueError(f"depthwise_grad_weight: workspace must have at least {partial_bytes(&cor, sizeof(floating))} bytes, "
-                         f"got {workspace.shape[0]}. Size it with depthwise_grad_weight_workspace(geo, itemsize)")
+    check_bytes("depthwise_grad_weight", "workspace", workspace, partial_bytes(&cor, sizeof(floating)))
     with nogil:
         sum_chunks(&cor, &x[0, 0, 0, 0], &g[0, 0, 0, 0], <floating*>&workspace[0], &w[0, 0, 0, 0])
 

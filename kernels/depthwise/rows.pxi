@@ -117,17 +117,17 @@ cdef void tap_rows(const Correlation* cor, const floating* x, const floating* w,
             tap_line(&line, corner + (cor.sx * v + phase.dx * along.first) * C,
                      w + phase.w0 + down.first * phase.w_ky + along.first * phase.w_kx, row + v * line.pixel, along.end - v)
             v = along.end
-    if cor.activation or cor.scale != NULL or cor.bias != NULL or cor.residual != NULL:
+    if anything(&cor.last):
         for ox in range(cor.YW):
             finish_pixel(cor, y, ((n * cor.YH + u) * cor.YW + ox) * C)
 
 
 cdef inline void finish_pixel(const Correlation* cor, floating* y, Py_ssize_t at) noexcept nogil:
     """Finish the pixel that begins at y[at]; only depthwise_forward asks for it."""
-    cdef const floating* residual = <const floating*>cor.residual
+    cdef const floating* residual = <const floating*>cor.last.residual
     if residual != NULL:
         residual += at
-    finish(y + at, <const floating*>cor.scale, <const floating*>cor.bias, residual, cor.O, cor.activation)
+    finish(y + at, <const floating*>cor.last.scale, <const floating*>cor.last.bias, residual, cor.O, cor.last.activation)
 
 
 cdef void correlate_rows(const Correlation* cor, const floating* x, const floating* w, floating* y) noexcept nogil:

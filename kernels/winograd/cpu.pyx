@@ -5,6 +5,7 @@ from cython.parallel cimport threadid
 include "common.pxi"
 include "tile.pxi"
 include "epilogue.pxi"
+include "conv/arguments.pxi"
 include "transforms.pxi"
 include "tiles.pxi"
 include "filters.pxi"
@@ -22,9 +23,7 @@ def winograd_forward(const floating[:, :, :, ::1] x, unsigned char[::1] packed, 
     if y.shape[0] * y.shape[1] * y.shape[2] * y.shape[3] == 0:
         return
     check_shape("winograd_forward", &win)
-    last.activation = activation
-    last.scale, last.bias = NULL if scale is None else &scale[0], NULL if bias is None else &bias[0]
-    last.residual = NULL if residual is None else &residual[0, 0, 0, 0]
+    last = what_follows(scale, bias, residual, activation)
     check_bytes("winograd_forward", "packed", packed, blocks.packed_size * sizeof(floating))
     check_bytes("winograd_forward", "workspace", workspace, workspace_bytes(&blocks, sizeof(floating), 1))
     with nogil:
@@ -54,12 +53,11 @@ def winograd_grad_input(const floating[:, :, :, ::1] g, const floating[:, :, :, 
     """reference.winograd_grad_input: winograd_forward of g, with filters that are transformed here, since weights change every step."""
     cdef Window win = window_of(geo)
     cdef Blocks blocks = divide(backward_tiles(&win, sizeof(floating)), True, sizeof(floating))
-    cdef Finish last
+    cdef Finish last = nothing()
     cdef Py_ssize_t packed_bytes = 0 if blocks.terms else blocks.packed_size * sizeof(floating)
     if x.shape[0] * x.shape[1] * x.shape[2] * x.shape[3] == 0:
         return
     check_shape("winograd_grad_input", &win)
-    last.scale, last.bias, last.residual, last.activation = NULL, NULL, NULL, 0
     check_bytes("winograd_grad_input", "workspace", workspace, packed_bytes + workspace_bytes(&blocks, sizeof(floating), 1))
     with nogil:
         if packed_bytes > 0:
@@ -110,10 +108,3 @@ cdef check_shape(name, const Window* win):
         raise ValueError(f"{name}: expected a 3×3 filter, stride 1, dilation 1 and groups 1, got {win.kh}×{win.kw}, stride "
                          f"{win.sy, win.sx}, dilation {win.dy, win.dx} and groups {win.groups}. "
                          f"Use conv2d_{name.removeprefix('winograd_')}")
-
-
-cdef check_bytes(name, argument, unsigned char[::1] given, Py_ssize_t bytes):
-    """A ValueError where the bytes given as `argument` are too few (of `workspace`: for one thread)."""
-    if given.shape[0] < bytes:
-        size = f"{name}_workspace(geo, itemsize)" if argument == "workspace" else "winograd_forward_packed_bytes(w, geo)"
-        raise ValueError(f"{name}: {argument} must have at least {bytes} bytes, got {given.shape[0]}. Size it with {size}")

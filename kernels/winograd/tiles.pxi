@@ -83,13 +83,6 @@ cdef void read_patches(const Tiles* tiles, const floating* x, Py_ssize_t first, 
         values += tiles.depth
 
 
-cdef struct Finish:
-    const void* scale               # of all channels, or NULL (epilogue.pxi)
-    const void* bias
-    const void* residual
-    int activation
-
-
 cdef void write_tiles(const Tiles* tiles, floating* y, const Finish* last, Py_ssize_t first, Py_ssize_t count, const floating* sums,
                       Py_ssize_t row, Py_ssize_t pitch, Py_ssize_t o, Py_ssize_t columns, floating* nowhere) noexcept nogil:
     """y = Aᵀ m A of the sums m[36][tile][channel] of `count` tiles, rows of `row` elements, for the channels o, …, o + columns − 1."""
@@ -117,7 +110,7 @@ cdef void write_tiles(const Tiles* tiles, floating* y, const Finish* last, Py_ss
             for i in range(TILE * TILE):
                 memcpy(cell[i] + channel, tail[i], (columns - channel) * sizeof(floating))
         sums += row
-        if last.activation or last.scale != NULL or last.bias != NULL or last.residual != NULL:
+        if anything(last):
             for i in range(TILE * TILE):
                 if cell[i] != nowhere:
                     finish_cell(y, last, cell[i] - y, o, columns)

@@ -12,10 +12,10 @@ from tinygradconv.kernels.conv import reference
 
 from tinygradconv.geometry import Conv2dGeometry
 
+from .convolutions import PLAIN, by_cython, by_definition, calls, packed
 from .variants import TOLERANCE, TYPES, assert_close, poisoned, random, variants, workspace
 
 COMPILED = variants("conv")
-NAMES = ("conv2d_forward", "conv2d_grad_input", "conv2d_grad_weight")
 SIZES = (1, 2, 7, 8, 9, 16, 17, 33)
 
 
@@ -37,42 +37,6 @@ def arrays(geo, dtype):
     return random(1, geo.x_shape, dtype), random(2, geo.w_shape, dtype), random(3, geo.y_shape, dtype)
 
 
-def calls(geo, x, w, g):
-    """(name, arrays in, shape filled) of the three kernels."""
-    return zip(NAMES, ((x, w), (g, w), (x, g)), (geo.y_shape, geo.x_shape, geo.w_shape))
-
-
-PLAIN = (None, None, None, 0)
-
-
-def by_reference(name, inputs, shape, geo, after=PLAIN):
-    """What the NumPy definition fills; `after` is scale, bias, residual and activation of conv2d_forward."""
-    filled = poisoned(shape, inputs[0].dtype)
-    room = workspace(getattr(reference, f"{name}_workspace")(geo, filled.itemsize))
-    more, activation = (after[:3], after[3:]) if name == "conv2d_forward" else ((), ())
-    getattr(reference, name)(*inputs, *more, room, filled, *activation, geo)
-    return filled
-
-
-def by_cython(module, name, inputs, shape, geo, kind, threads=2, after=PLAIN):
-    """What a compiled variant fills."""
-    module.set_threads(threads)
-    filled = poisoned(shape, TYPES[kind])
-    room = workspace(getattr(module, f"{name}_workspace")(geo, filled.itemsize))
-    more, activation = (), ()
-    if name == "conv2d_forward":
-        inputs, more, activation = (inputs[0], packed(module, inputs[1], geo, kind)), after[:3], after[3:]
-    getattr(module, name)[kind](*inputs, *more, room, filled, *activation, geo)
-    return filled
-
-
-def packed(module, w, geo, kind):
-    """What conv2d_forward takes in place of w."""
-    room = workspace(module.conv2d_forward_packed_bytes(w, geo))
-    module.conv2d_forward_pack[kind](w, room, geo)
-    return room
-
-
 def naive(geo, x, w, g):
     """The three sums of T(x, w, g), seven loops of Python."""
     y, dx, dw = np.zeros(geo.y_shape), np.zeros(geo.x_shape), np.zeros(geo.w_shape)
@@ -90,7 +54,7 @@ def naive(geo, x, w, g):
 def test_reference_is_seven_nested_loops(geo):
     x, w, g = arrays(geo, np.float64)
     for (name, inputs, shape), want in zip(calls(geo, x, w, g), naive(geo, x, w, g)):
-        assert_close(by_reference(name, inputs, shape, geo), want, 1e-12)
+        assert_close(by_definition(reference, "conv2d", name, inputs, shape, geo), want, 1e-12)
 
 
 @pytest.mark.parametrize("kind", TYPES)
@@ -98,7 +62,8 @@ def test_reference_is_seven_nested_loops(geo):
 @given(geo=geometries())
 def test_cython_is_the_reference_and_fills_everything(module, kind, geo):
     for name, inputs, shape in calls(geo, *arrays(geo, TYPES[kind])):
-        assert_close(by_cython(module, name, inputs, shape, geo, kind), by_reference(name, inputs, shape, geo), TOLERANCE[kind])
+        want = by_definition(reference, "conv2d", name, inputs, shape, geo)
+        assert_close(by_cython(module, "conv2d", name, inputs, shape, geo, kind), want, TOLERANCE[kind])
 
 
 @st.composite
@@ -119,7 +84,7 @@ def test_what_follows_the_sum_in_the_reference_is_written_out(data):
     z = z if bias is None else z + bias
     z = z if residual is None else z + residual
     want = (z, np.where(z < 0, 0, z), np.tanh(z))[activation]
-    assert_close(by_reference("conv2d_forward", (x, w), geo.y_shape, geo, after), want, 1e-12)
+    assert_close(by_definition(reference, "conv2d", "forward", (x, w), geo.y_shape, geo, after), want, 1e-12)
 
 
 @pytest.mark.parametrize("kind", TYPES)
@@ -129,8 +94,8 @@ def test_what_follows_the_sum_is_the_references(module, kind, data):
     geo = data.draw(geometries())
     after = data.draw(epilogues(geo, TYPES[kind]))
     x, w, _ = arrays(geo, TYPES[kind])
-    got = by_cython(module, "conv2d_forward", (x, w), geo.y_shape, geo, kind, after=after)
-    assert_close(got, by_reference("conv2d_forward", (x, w), geo.y_shape, geo, after), TOLERANCE[kind])
+    got = by_cython(module, "conv2d", "forward", (x, w), geo.y_shape, geo, kind, after=after)
+    assert_close(got, by_definition(reference, "conv2d", "forward", (x, w), geo.y_shape, geo, after), TOLERANCE[kind])
 
 
 # Long sums in several chains, strips of several rows and images, tasks of several column blocks, partial sums of several chunks.
@@ -162,7 +127,8 @@ def large(name):
 def test_cython_is_the_reference_where_work_is_divided(shape_name, module, kind):
     geo = large(shape_name)
     for name, inputs, shape in calls(geo, *arrays(geo, TYPES[kind])):
-        assert_close(by_cython(module, name, inputs, shape, geo, kind), by_reference(name, inputs, shape, geo), TOLERANCE[kind])
+        want = by_definition(reference, "conv2d", name, inputs, shape, geo)
+        assert_close(by_cython(module, "conv2d", name, inputs, shape, geo, kind), want, TOLERANCE[kind])
 
 
 @pytest.mark.parametrize("module", COMPILED, ids=lambda module: module.__name__[-2:])
@@ -170,7 +136,7 @@ def test_cython_is_the_reference_where_work_is_divided(shape_name, module, kind)
 def test_the_bits_do_not_depend_on_the_threads(shape_name, module):
     geo = large(shape_name)
     for name, inputs, shape in calls(geo, *arrays(geo, np.float32)):
-        one, two, three = (by_cython(module, name, inputs, shape, geo, "float", threads).tobytes() for threads in (1, 2, 3))
+        one, two, three = (by_cython(module, "conv2d", name, inputs, shape, geo, "float", threads).tobytes() for threads in (1, 2, 3))
         assert one == two == three, name
 
 
@@ -178,7 +144,7 @@ def test_the_bits_do_not_depend_on_the_threads(shape_name, module):
 @given(geo=geometries(images=(1, 2)))
 def test_the_three_are_adjoint(module, geo):
     x, w, g = arrays(geo, np.float64)
-    y, dx, dw = (by_cython(module, *call, geo, "double") for call in calls(geo, x, w, g))
+    y, dx, dw = (by_cython(module, "conv2d", *call, geo, "double") for call in calls(geo, x, w, g))
     scale = 1 + np.abs(g).sum() * np.abs(y).max()
     assert abs((g * y).sum() - (dx * x).sum()) < 1e-12 * scale
     assert abs((g * y).sum() - (dw * w).sum()) < 1e-12 * scale
@@ -191,7 +157,7 @@ def test_infinity_and_nan_stay_where_they_belong(module):
     w[0, 0, 0, 0] = np.inf
     x[0, 4, 4, 1] = np.nan
     for after in PLAIN, (None, None, None, ACTIVATIONS["relu"]), (None, None, None, ACTIVATIONS["tanh"]):
-        y = by_cython(module, "conv2d_forward", (x, w), geo.y_shape, geo, "float", after=after)
+        y = by_cython(module, "conv2d", "forward", (x, w), geo.y_shape, geo, "float", after=after)
         assert np.isnan(y[0, 3:, 3:]).all()
         assert np.isfinite(y[0, :3, :3, 1:]).all()
 
@@ -199,13 +165,13 @@ def test_infinity_and_nan_stay_where_they_belong(module):
 @pytest.mark.parametrize("module", COMPILED, ids=lambda module: module.__name__[-2:])
 def test_a_small_workspace_is_refused_by_name(module):
     geo = Conv2dGeometry.of("test", (1, 5, 5, 2), 3, padding=1, stride=1, O=3)
+    wants = r"workspace must have at least \d+ bytes, got 3\. Size it with conv2d_\w+_workspace"
     for name, inputs, shape in calls(geo, *arrays(geo, np.float32)):
-        with pytest.raises(ValueError, match=rf"{name}: workspace must have at least \d+ bytes, got 3\. Size it with {name}_workspace"):
-            if name == "conv2d_forward":
-                room = packed(module, inputs[1], geo, "float")
-                module.conv2d_forward["float"](inputs[0], room, *PLAIN[:3], workspace(3), poisoned(shape, np.float32), 0, geo)
-            else:
-                getattr(module, name)["float"](*inputs, workspace(3), poisoned(shape, np.float32), geo)
+        activation = ()
+        if name == "forward":
+            inputs, activation = (inputs[0], packed(module, "conv2d", inputs[1], geo, "float"), *PLAIN[:3]), PLAIN[3:]
+        with pytest.raises(ValueError, match=f"conv2d_{name}: {wants}"):
+            getattr(module, f"conv2d_{name}")["float"](*inputs, workspace(3), poisoned(shape, np.float32), *activation, geo)
     x, w, _ = arrays(geo, np.float32)
     with pytest.raises(ValueError, match=r"packed must have at least \d+ bytes, got 3\. Size it with conv2d_forward_packed_bytes"):
         module.conv2d_forward["float"](x, workspace(3), *PLAIN[:3], workspace(9999), poisoned(geo.y_shape, np.float32), 0, geo)
@@ -224,4 +190,4 @@ def test_torch_computes_the_same(geo):
     dx, dw = torch.autograd.grad(y, (tx, tw), torch.from_numpy(g).permute(0, 3, 1, 2).contiguous())
     wanted = y.detach().permute(0, 2, 3, 1), dx.permute(0, 2, 3, 1), dw.permute(2, 3, 1, 0)
     for call, want in zip(calls(geo, x, w, g), wanted):
-        assert_close(by_cython(COMPILED[0], *call, geo, "double"), want.numpy(), 1e-11)
+        assert_close(by_cython(COMPILED[0], "conv2d", *call, geo, "double"), want.numpy(), 1e-11)

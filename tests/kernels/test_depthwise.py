@@ -11,11 +11,10 @@ from tinygradconv.kernels.depthwise import reference
 
 from tinygradconv.geometry import Conv2dGeometry
 
+from .convolutions import by_cython, by_definition, calls
 from .variants import TOLERANCE, TYPES, assert_close, poisoned, random, variants, workspace
 
 COMPILED = variants("depthwise")
-NAMES = ("forward", "grad_input", "grad_weight")
-PLAIN = (None, None, None, 0)
 
 
 @st.composite
@@ -30,47 +29,25 @@ def geometries(draw, channels=(1, 3, 4, 7, 8, 9, 16, 17, 24, 33), images=(0, 1, 
                              O=C * draw(st.sampled_from(multiples)), groups=C)
 
 
-def calls(geo, dtype):
-    """(which, arrays in, shape filled) of the three kernels."""
-    x, w, g = random(1, geo.x_shape, dtype), random(2, geo.w_shape, dtype), random(3, geo.y_shape, dtype)
-    return zip(NAMES, ((x, w), (g, w), (x, g)), (geo.y_shape, geo.x_shape, geo.w_shape))
-
-
-def defined(module, prefix, which, inputs, shape, geo, after=PLAIN):
-    """What a NumPy definition fills."""
-    filled = poisoned(shape, inputs[0].dtype)
-    more, activation = (after[:3], after[3:]) if which == "forward" else ((), ())
-    getattr(module, f"{prefix}_{which}")(*inputs, *more, workspace(0), filled, *activation, geo)
-    return filled
-
-
-def by_cython(module, which, inputs, shape, geo, kind, threads=2, after=PLAIN):
-    """What a compiled variant fills."""
-    module.set_threads(threads)
-    filled, more, activation = poisoned(shape, TYPES[kind]), (), ()
-    room = workspace(getattr(module, f"depthwise_{which}_workspace")(geo, filled.itemsize))
-    if which == "forward":
-        packed = workspace(module.depthwise_forward_packed_bytes(inputs[1], geo))
-        module.depthwise_forward_pack[kind](inputs[1], packed, geo)
-        inputs, more, activation = (inputs[0], packed), after[:3], after[3:]
-    getattr(module, f"depthwise_{which}")[kind](*inputs, *more, room, filled, *activation, geo)
-    return filled
+def seeded_calls(geo, dtype):
+    """The three kernels' calls on random arrays."""
+    return calls(geo, random(1, geo.x_shape, dtype), random(2, geo.w_shape, dtype), random(3, geo.y_shape, dtype))
 
 
 @given(geometries(channels=(1, 2, 5), multiples=(1, 2, 3), side=9))
 def test_reference_is_the_general_convolution(geo):
-    for which, inputs, shape in calls(geo, np.float64):
-        want = defined(general, "conv2d", which, inputs, shape, geo)
-        assert_close(defined(reference, "depthwise", which, inputs, shape, geo), want, 1e-12)
+    for which, inputs, shape in seeded_calls(geo, np.float64):
+        want = by_definition(general, "conv2d", which, inputs, shape, geo)
+        assert_close(by_definition(reference, "depthwise", which, inputs, shape, geo), want, 1e-12)
 
 
 @pytest.mark.parametrize("kind", TYPES)
 @pytest.mark.parametrize("module", COMPILED, ids=lambda module: module.__name__[-2:])
 @given(geo=geometries())
 def test_cython_is_the_reference_and_fills_everything(module, kind, geo):
-    for which, inputs, shape in calls(geo, TYPES[kind]):
-        want = defined(reference, "depthwise", which, inputs, shape, geo)
-        assert_close(by_cython(module, which, inputs, shape, geo, kind), want, TOLERANCE[kind])
+    for which, inputs, shape in seeded_calls(geo, TYPES[kind]):
+        want = by_definition(reference, "depthwise", which, inputs, shape, geo)
+        assert_close(by_cython(module, "depthwise", which, inputs, shape, geo, kind), want, TOLERANCE[kind])
 
 
 @pytest.mark.parametrize("module", COMPILED, ids=lambda module: module.__name__[-2:])
@@ -78,26 +55,26 @@ def test_cython_is_the_reference_and_fills_everything(module, kind, geo):
 def test_what_follows_the_sum_is_the_references(module, geo, given, activation):
     shapes = ((geo.O,), (geo.O,), geo.y_shape)
     after = (*(random(4 + i, shape, np.float32) if there else None for i, (there, shape) in enumerate(zip(given, shapes))), activation)
-    which, inputs, shape = next(iter(calls(geo, np.float32)))
-    want = defined(reference, "depthwise", which, inputs, shape, geo, after)
-    assert_close(by_cython(module, which, inputs, shape, geo, "float", after=after), want, TOLERANCE["float"])
+    which, inputs, shape = next(iter(seeded_calls(geo, np.float32)))
+    want = by_definition(reference, "depthwise", which, inputs, shape, geo, after)
+    assert_close(by_cython(module, "depthwise", which, inputs, shape, geo, "float", after=after), want, TOLERANCE["float"])
 
 
 @pytest.mark.parametrize("module", COMPILED, ids=lambda module: module.__name__[-2:])
 @pytest.mark.parametrize("stride", [1, 2])
 def test_the_bits_do_not_depend_on_the_threads(module, stride):
     geo = Conv2dGeometry.of("test", (5, 23, 22, 40), 3, stride=stride, padding=1, O=40, groups=40)
-    for which, inputs, shape in calls(geo, np.float32):
-        one, two, three = (by_cython(module, which, inputs, shape, geo, "float", threads).tobytes() for threads in (1, 2, 3))
+    for which, inputs, shape in seeded_calls(geo, np.float32):
+        one, two, three = (by_cython(module, "depthwise", which, inputs, shape, geo, "float", threads).tobytes() for threads in (1, 2, 3))
         assert one == two == three, which
 
 
 @pytest.mark.parametrize("module", COMPILED, ids=lambda module: module.__name__[-2:])
 def test_what_it_does_not_take_is_refused_by_name(module):
     geo = Conv2dGeometry.of("test", (2, 5, 5, 4), 3, stride=1, padding=1, O=8, groups=4)
-    for which, inputs, shape in calls(geo, np.float32):
+    for which, inputs, shape in seeded_calls(geo, np.float32):
         with pytest.raises(ValueError, match=rf"depthwise_{which}: takes one filter per channel .* got groups 4, C 4, O 8\. Use conv2d_"):
-            by_cython(module, which, inputs, shape, geo, "float")
+            by_cython(module, "depthwise", which, inputs, shape, geo, "float")
     geo = Conv2dGeometry.of("test", (2, 5, 5, 8), 3, stride=1, padding=1, O=8, groups=8)
     x, w, g = (random(1, shape, np.float32) for shape in (geo.x_shape, geo.w_shape, geo.y_shape))
     with pytest.raises(ValueError, match=r"depthwise_grad_weight: workspace must have at least \d+ bytes, got 3\."):

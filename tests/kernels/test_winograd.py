@@ -10,14 +10,13 @@ from tinygradconv.kernels.winograd import reference
 
 from tinygradconv.geometry import Conv2dGeometry
 
+from .convolutions import by_cython, by_definition, calls
 from .test_conv import arrays, epilogues
 from .variants import TYPES, assert_close, poisoned, random, variants, workspace
 
 COMPILED = variants("winograd")
-NAMES = ("forward", "grad_input", "grad_weight")
 SIZES = (1, 2, 7, 8, 9, 16, 17, 33)
 TOLERANCE = {"float": 1e-4, "double": 1e-11}
-PLAIN = (None, None, None, 0)
 
 
 @st.composite
@@ -29,37 +28,10 @@ def geometries(draw, channels=SIZES, images=(0, 1, 2, 5, 9), side=19):
     return Conv2dGeometry.of("test", shape, 3, stride=1, padding=padding, O=draw(st.sampled_from(channels)))
 
 
-def calls(geo, x, w, g):
-    """(name, arrays in, shape filled) of the three kernels."""
-    return zip(NAMES, ((x, w), (g, w), (x, g)), (geo.y_shape, geo.x_shape, geo.w_shape))
-
-
-def by_numpy(module, prefix, name, inputs, shape, geo, after=PLAIN):
-    """What a NumPy definition fills; `after` is scale, bias, residual and activation of the forward pass."""
-    filled = poisoned(shape, inputs[0].dtype)
-    more, activation = (after[:3], after[3:]) if name == "forward" else ((), ())
-    getattr(module, f"{prefix}_{name}")(*inputs, *more, workspace(0), filled, *activation, geo)
-    return filled
-
-
-def by_cython(module, name, inputs, shape, geo, kind, threads=2, after=PLAIN):
-    """What a compiled variant fills."""
-    module.set_threads(threads)
-    filled = poisoned(shape, TYPES[kind])
-    room = workspace(getattr(module, f"winograd_{name}_workspace")(geo, filled.itemsize))
-    more, activation = (), ()
-    if name == "forward":
-        packed = workspace(module.winograd_forward_packed_bytes(inputs[1], geo))
-        module.winograd_forward_pack[kind](inputs[1], packed, geo)
-        inputs, more, activation = (inputs[0], packed), after[:3], after[3:]
-    getattr(module, f"winograd_{name}")[kind](*inputs, *more, room, filled, *activation, geo)
-    return filled
-
-
 @given(geometries(channels=(1, 2, 3), images=(0, 1, 2), side=9))
 def test_reference_is_the_direct_convolution(geo):
     for call in calls(geo, *arrays(geo, np.float64)):
-        assert_close(by_numpy(reference, "winograd", *call, geo), by_numpy(direct, "conv2d", *call, geo), 1e-12)
+        assert_close(by_definition(reference, "winograd", *call, geo), by_definition(direct, "conv2d", *call, geo), 1e-12)
 
 
 def test_the_matrices_convolve_in_one_dimension():
@@ -83,7 +55,7 @@ def test_the_matrices_are_those_of_their_points():
 @given(geo=geometries())
 def test_cython_is_the_reference_and_fills_everything(module, kind, geo):
     for call in calls(geo, *arrays(geo, TYPES[kind])):
-        assert_close(by_cython(module, *call, geo, kind), by_numpy(reference, "winograd", *call, geo), TOLERANCE[kind])
+        assert_close(by_cython(module, "winograd", *call, geo, kind), by_definition(reference, "winograd", *call, geo), TOLERANCE[kind])
 
 
 @pytest.mark.parametrize("kind", TYPES)
@@ -92,8 +64,8 @@ def test_cython_is_the_reference_and_fills_everything(module, kind, geo):
 def test_what_follows_is_applied_to_every_place_once(module, kind, geo, data):
     after = data.draw(epilogues(geo, TYPES[kind]))
     x, w, _ = arrays(geo, TYPES[kind])
-    want = by_numpy(reference, "winograd", "forward", (x, w), geo.y_shape, geo, after)
-    assert_close(by_cython(module, "forward", (x, w), geo.y_shape, geo, kind, after=after), want, TOLERANCE[kind])
+    want = by_definition(reference, "winograd", "forward", (x, w), geo.y_shape, geo, after)
+    assert_close(by_cython(module, "winograd", "forward", (x, w), geo.y_shape, geo, kind, after=after), want, TOLERANCE[kind])
 
 
 # Several blocks of tiles, groups of columns, chains, rounds and lanes; many channels and few tiles.
@@ -119,7 +91,7 @@ def large(name):
 def test_cython_is_the_direct_convolution_where_work_is_divided(shape_name, module, kind):
     geo = large(shape_name)
     for call in calls(geo, *arrays(geo, TYPES[kind])):
-        assert_close(by_cython(module, *call, geo, kind), by_numpy(direct, "conv2d", *call, geo), TOLERANCE[kind])
+        assert_close(by_cython(module, "winograd", *call, geo, kind), by_definition(direct, "conv2d", *call, geo), TOLERANCE[kind])
 
 
 @pytest.mark.parametrize("module", COMPILED, ids=lambda module: module.__name__[-2:])
@@ -127,7 +99,7 @@ def test_cython_is_the_direct_convolution_where_work_is_divided(shape_name, modu
 def test_the_bits_do_not_depend_on_the_threads(shape_name, module):
     geo = large(shape_name)
     for call in calls(geo, *arrays(geo, np.float32)):
-        one, two, three = (by_cython(module, *call, geo, "float", threads).tobytes() for threads in (1, 2, 3))
+        one, two, three = (by_cython(module, "winograd", *call, geo, "float", threads).tobytes() for threads in (1, 2, 3))
         assert one == two == three, call[0]
 
 
@@ -137,8 +109,8 @@ def test_the_error_is_what_the_docs_say(module, channels, most):
     geo = Conv2dGeometry.of("test", (1, 12, 12, channels), 3, stride=1, O=64)
     x, w, _ = arrays(geo, np.float32)
     w /= np.float32(np.sqrt(9 * channels))
-    want = by_numpy(direct, "conv2d", "forward", (x.astype(np.float64), w.astype(np.float64)), geo.y_shape, geo)
-    error = by_cython(module, "forward", (x, w), geo.y_shape, geo, "float") - want
+    want = by_definition(direct, "conv2d", "forward", (x.astype(np.float64), w.astype(np.float64)), geo.y_shape, geo)
+    error = by_cython(module, "winograd", "forward", (x, w), geo.y_shape, geo, "float") - want
     assert np.sqrt(np.mean(error ** 2)) < most * np.sqrt(np.mean(want ** 2))
 
 
@@ -146,10 +118,10 @@ def test_the_error_is_what_the_docs_say(module, channels, most):
 def test_a_small_workspace_is_refused_by_name(module):
     geo = Conv2dGeometry.of("test", (1, 5, 5, 2), 3, padding=1, stride=1, O=3)
     x, w, g = arrays(geo, np.float32)
-    packed = workspace(module.winograd_forward_packed_bytes(w, geo))
+    room = workspace(module.winograd_forward_packed_bytes(w, geo))
     wants = r"workspace must have at least \d+ bytes, got 3\. Size it with winograd_\w+_workspace"
     for name, inputs, shape in calls(geo, x, w, g):
-        inputs, activation = ((x, packed, None, None, None), (0,)) if name == "forward" else (inputs, ())
+        inputs, activation = ((x, room, None, None, None), (0,)) if name == "forward" else (inputs, ())
         with pytest.raises(ValueError, match=f"winograd_{name}: {wants}"):
             getattr(module, f"winograd_{name}")["float"](*inputs, workspace(3), poisoned(shape, np.float32), *activation, geo)
     with pytest.raises(ValueError, match=r"winograd_forward_pack: packed must have at least \d+ bytes, got 3"):
