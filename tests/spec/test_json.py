@@ -1,6 +1,7 @@
 """JSON from a stranger: what is not a spec is refused, with the place, and quickly."""
 from __future__ import annotations
 
+import copy
 import json
 import tracemalloc
 
@@ -177,7 +178,7 @@ def test_any_change_of_structure_is_a_spec_or_a_value_error(text, changes):
         if not ways:
             break
         *way, last = ways[number % len(ways)]
-        inside = data
+        inside, odd = data, copy.deepcopy(odd)
         for key in way:
             inside = inside[key]
         if what == "set":
@@ -185,9 +186,9 @@ def test_any_change_of_structure_is_a_spec_or_a_value_error(text, changes):
         elif what == "drop":
             del inside[last]
         elif isinstance(inside, list):
-            inside.insert(last, inside[last])
+            inside.insert(last, copy.deepcopy(inside[last]))
         else:
-            inside[f"{last}s" if not isinstance(odd, str) else odd] = inside[last] if what == "double" else inside.pop(last)
+            inside[f"{last}s" if not isinstance(odd, str) else odd] = copy.deepcopy(inside[last]) if what == "double" else inside.pop(last)
     is_sound_or_refused(json.dumps(data))
 
 

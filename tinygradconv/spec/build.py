@@ -42,7 +42,7 @@ class Model:
         self.spec, self.network = spec, infer(spec, shape)
         self.input_shape, self.output_shape = self.network.input_shape, self.network.output_shape
         self.seed, self.counter, self.fuse = seed, Counter(), fuse
-        self._plans: dict[tuple[bool, frozenset[int]], Plan] = {}
+        self._plans: dict[tuple[bool, bool, frozenset[int]], Plan] = {}
         self._frozen: frozenset[int] = frozenset()            # the numbers of the steps that run as in evaluation
         _check_memory(self.network, self.dtype)
         self.parameters = {path: self._drawn(path, seed) for path in self.network.parameters}
@@ -185,7 +185,7 @@ class Model:
 
     def _run(self, x: Any, train: bool, wanted: set[int]) -> dict[int, Tensor]:
         x = self._checked(x)
-        key = train, frozenset(wanted)
+        key = train, self.fuse, frozenset(wanted)
         if key not in self._plans:
             whole = plan(self.network, train=train, wanted=wanted, fuse=self.fuse, frozen=self._frozen)
             self._plans[key] = only(whole, wanted)
