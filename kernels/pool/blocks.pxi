@@ -59,9 +59,10 @@ cdef inline void tile_block(const vector* g, Py_ssize_t start, Py_ssize_t end, c
                             bint streams, const int registers, const bint partial, const int side) noexcept nogil:
     """The adjoint of either where windows tile the image: a window's value is read once, and written to each of its cells by the tap
     that was taken or, where there are none (NULL), by weights and scale. `row_end` is the end of the window's first row of cells."""
-    cdef Py_ssize_t ky, kx, j, to, lanes = lanes_of(g), kh = side if side else taps.ky1, kw = side if side else taps.kw
+    cdef Py_ssize_t ky, kx, j, lanes = lanes_of(g), kh = side if side else taps.ky1, kw = side if side else taps.kw
     cdef vector value[4]
     cdef vector taken[4]
+    cdef vector given[4]
     cdef vector tap
     for j in range(registers):
         value[j] = read(g, start + j * lanes, end, partial)
@@ -72,9 +73,9 @@ cdef inline void tile_block(const vector* g, Py_ssize_t start, Py_ssize_t end, c
     for ky in range(kh):
         for kx in range(kw):
             tap = every_lane(g, ky * kw + kx)
-            to = cell + ky * taps.down + kx * taps.right
             for j in range(registers):
                 if where != NULL:
-                    put(x, to + j * lanes, only(value[j], taken[j], tap), row_end + ky * taps.down, streams, partial)
+                    given[j] = only(value[j], taken[j], tap)
                 else:
-                    put(x, to + j * lanes, scaled(weights, ky * kw + kx, value[j]), row_end + ky * taps.down, streams, partial)
+                    given[j] = scaled(weights, ky * kw + kx, value[j])
+            put(x, cell + ky * taps.down + kx * taps.right, given, row_end + ky * taps.down, streams, registers, partial)

@@ -77,9 +77,12 @@ cdef inline void every_cell(const Arrays* arrays, const vector* like, Py_ssize_t
                             const Window* win, const bint by_taps, const bint wide, const int registers, const bint partial) noexcept nogil:
     """The channels of each cell, block after block: the values of the windows that cover it, as far as they are its own."""
     cdef Py_ssize_t lanes = lanes_of(like), C = win.C, iy = row % win.H, row_end = (row + 1) * win.W * C
-    cdef Py_ssize_t ix, c, i, k, j, tap, window, image = row // win.H * win.OH * win.OW, end = win.N * win.OH * win.OW * C
+    cdef Py_ssize_t ix, c, i, k, j, tap, window, start, end = (win.N - row // win.H) * win.OH * win.OW * C
     cdef Py_ssize_t row_first = rows.first[iy], row_last = rows.first[iy + 1], first, last
-    cdef const vector* y = <const vector*>arrays.y
+    cdef const vector* y = at(<const vector*>arrays.y, row // win.H * win.OH * win.OW * C)
+    cdef const unsigned char* where = arrays.where + (row // win.H * win.OH * win.OW * C * (4 if wide else 1) if by_taps else 0)
+    cdef vector* x = <vector*>arrays.x
+    cdef bint streams = arrays.streams          # as locals: the compiler would read them anew after every store
     cdef vector total[4]
     cdef vector value, this
     for ix in range(win.W):
@@ -91,14 +94,12 @@ cdef inline void every_cell(const Arrays* arrays, const vector* like, Py_ssize_t
             for i in range(row_first, row_last):
                 for k in range(first, last):
                     tap, window = rows.tap[i] + columns.tap[k], rows.place[i] + columns.place[k]
-                    this = every_lane(like, tap)
+                    this, start = every_lane(like, tap), window * C + c
                     for j in range(registers):
-                        value = read(y, (image + window) * C + c + j * lanes, end, partial)
+                        value = read(y, start + j * lanes, end, partial)
                         if by_taps:
-                            total[j] = total[j] + only(value, read_taps(arrays.where, (image + window) * C + c + j * lanes, end, wide,
-                                                                        partial, like), this)
+                            value = only(value, read_taps(where, start + j * lanes, end, wide, partial, like), this)
                         else:
-                            total[j] = total[j] + scaled(<const vector*>arrays.weights, tap,
-                                                         scaled(<const vector*>arrays.scale, window, value))
-            for j in range(registers):
-                put(<vector*>arrays.x, row_end + (ix - win.W) * C + c + j * lanes, total[j], row_end, arrays.streams, partial)
+                            value = scaled(<const vector*>arrays.weights, tap, scaled(<const vector*>arrays.scale, window, value))
+                        total[j] = total[j] + value
+            put(x, row_end + (ix - win.W) * C + c, total, row_end, streams, registers, partial)

@@ -37,9 +37,13 @@ cdef bint may_stream(const void* array, Py_ssize_t size, Py_ssize_t C, Py_ssize_
     return TGC_STREAMS and size * itemsize >= STREAM_FROM and C * itemsize % TGC_BYTES == 0 and <size_t>array % TGC_BYTES == 0
 
 
-cdef inline void put(vector* array, Py_ssize_t element, vector value, Py_ssize_t end, bint streams, const bint partial) noexcept nogil:
-    """`write`, past the caches where it `streams`."""
+cdef inline void put(vector* array, Py_ssize_t element, const vector* values, Py_ssize_t end, bint streams, const int registers,
+                     const bint partial) noexcept nogil:
+    """`write` some registers side by side, past the caches where it `streams`."""
+    cdef Py_ssize_t j, lanes = lanes_of(values)
     if streams and not partial:
-        TGC_STREAM(<void*>at(<const vector*>array, element), <vector_float>value)
+        for j in range(registers):
+            TGC_STREAM(<void*>at(<const vector*>array, element + j * lanes), <vector_float>values[j])
     else:
-        write(array, element, value, end, partial)
+        for j in range(registers):
+            write(array, element + j * lanes, values[j], end, partial)
