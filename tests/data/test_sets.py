@@ -91,7 +91,7 @@ def test_the_checksum_notices_one_changed_label():
 
 # Names and folders.
 def test_an_unknown_name_is_answered_with_the_known_ones():
-    with pytest.raises(ValueError, match="there is no data set 'minst', nor a folder of .*: digits, mnist, fashion-mnist, cifar-10, cifar-100"):
+    with pytest.raises(ValueError, match="there is no data set 'minst', nor a folder .*: digits, mnist, fashion-mnist, cifar-10, .*"):
         data.get("minst")
 
 

@@ -95,7 +95,7 @@ def read_python(data: bytes, where: str, count: int, kind: Cifar) -> tuple[np.nd
     try:
         table = read_pickle(data, most_steps=16 * count + 1000)
     except ValueError as problem:
-        raise ValueError(f"{where} is not a pickled table of images: {problem}. {AGAIN}") from None
+        raise ValueError(f"{where} is not a pickled table of images: {str(problem)[:200]}. {AGAIN}") from None
     planes = table.get("data")
     if not isinstance(planes, np.ndarray) or planes.shape != (count, PIXELS):
         got = f"shape {planes.shape}" if isinstance(planes, np.ndarray) else f"{type(planes).__name__} and the keys {[*table][:8]}"

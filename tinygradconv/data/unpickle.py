@@ -1,8 +1,8 @@
 """Reading the pickles of CIFAR's python archives without running them.
 
 A pickle is a program for a stack machine, and Python's own machine calls whatever function the program names. This one knows only
-the instructions that dicts, lists, tuples, texts, bytes and integers need, and four names: the ones by which NumPy spells an array
-of bytes. Even those are not called: stand-ins note their arguments, and the array is made at the end from checked sizes.
+the instructions that dicts, lists, tuples, texts, bytes and integers need, and the few names by which NumPy spells an array of
+bytes. Even those are not called: stand-ins note their arguments, and the array is made at the end from checked sizes.
 
 (Python Software Foundation, Lib/pickletools.py, which describes every instruction and takes the file apart here; protocols 2 to 4.)
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import pickletools
+import warnings
 from collections.abc import Callable
 from math import prod
 from typing import Any
@@ -17,7 +18,7 @@ from typing import Any
 import numpy as np
 
 NAMES = {"numpy.core.multiarray _reconstruct": "array", "numpy._core.multiarray _reconstruct": "array", "numpy ndarray": "ndarray",
-         "numpy dtype": "dtype", "_codecs encode": "encode"}
+         "numpy dtype": "dtype", "_codecs encode": "encode", "__builtin__ bytes": "bytes"}
 
 _PUSH = {"BININT", "BININT1", "BININT2", "LONG1", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "BINBYTES", "SHORT_BINBYTES",
          "BINBYTES8"}
@@ -29,7 +30,7 @@ _METHODS = {"MARK", "MEMOIZE", "TUPLE", "APPEND", "APPENDS", "SETITEM", "SETITEM
 
 
 class _Name:
-    """One of the four names, not what it names."""
+    """One of the allowed names, not what it names."""
 
     def __init__(self, what: str) -> None:
         self.what = what
@@ -153,6 +154,8 @@ class _Machine:
             raise ValueError("it calls with arguments that are no tuple")
         if what == "array":
             self.stack.append(_Array())
+        elif what == "bytes" and not arguments:
+            self.stack.append(b"")
         elif what == "dtype" and arguments:
             self.stack.append(_Type(arguments[0]))
         elif what == "encode" and len(arguments) == 2 and arguments[1] == "latin1" and type(arguments[0]) is str:
@@ -184,11 +187,13 @@ def read_pickle(data: bytes, most_steps: int) -> dict[str, Any]:
     """
     machine, file = _Machine(len(data)), io.BytesIO(data)
     try:
-        for count, (opcode, argument, _) in enumerate(pickletools.genops(file), start=1):
-            if count > most_steps:
-                raise ValueError(f"it has more than {most_steps} instructions")
-            if opcode.name != "STOP":
-                machine.step(opcode.name, argument)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)            # of pickletools, about a backslash in a name
+            for count, (opcode, argument, _) in enumerate(pickletools.genops(file), start=1):
+                if count > most_steps:
+                    raise ValueError(f"it has more than {most_steps} instructions")
+                if opcode.name != "STOP":
+                    machine.step(opcode.name, argument)
     except (IndexError, KeyError):                          # an empty stack; a memo that was never set
         raise ValueError("it takes what was never put there") from None
     if file.tell() != len(data):
