@@ -16,8 +16,7 @@ from safetensors.numpy import load_file
 
 from tests.train import toy
 from tinygradconv.backends import choice
-from tinygradconv.interop import safetensors
-from tinygradconv.train import files
+from tinygradconv.interop import files, safetensors
 from tinygradconv.train.interrupt import Interrupted
 from tinygradconv.train.log import Log
 from tinygradconv.train.loop import LossError, Training
