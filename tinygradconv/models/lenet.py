@@ -3,6 +3,8 @@ document recognition").
 """
 from __future__ import annotations
 
+from numbers import Integral
+
 from tinygradconv.spec import RBF, AvgPool, Conv, Dense, FanIn, Flatten, Scale, ScaledTanh, Scope, Spec, SumPool, TableConv, Tanh, Uniform
 
 from .bitmaps import DIGITS
@@ -29,7 +31,7 @@ def lenet5_1998(classes: int = 10) -> Spec:
     1.7159·tanh(2/3·x); the 84 units of F6 are compared with drawn 7×12 digits, which do not learn. Weights start uniform on ±2.4 / fan-in
     (appendix A). The paper's images have the background at −0.1 and the ink at 1.175. ValueError for more classes than ten digits.
     """
-    if classes not in range(1, len(DIGITS) + 1):
+    if not isinstance(classes, Integral) or not 1 <= classes <= len(DIGITS):
         raise ValueError(f"lenet5_1998 compares with a drawing of each class and has drawings of the {len(DIGITS)} digits; got "
                          f"classes={classes!r}. lenet5 takes any number of classes")
     init, squash = FanIn(2.4), ScaledTanh()

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from tinygradconv.spec import BatchNorm, Conv, Dense, GlobalAvgPool, Identity, MaxPool, PadChannels, ReLU, Residual, Scope, Spec, Subsample
 
+from .depths import of_depth
+
 
 def basic(width: int, stride: int = 1, shortcut: Spec = Identity()) -> Spec:  # noqa: B008  (a spec is a value)
     """Two 3×3 convolutions and a shortcut around them: the block of ResNet-18 and 34 (table 1)."""
@@ -30,13 +32,17 @@ def projection(width: int, stride: int) -> Spec:
     return Conv(width, 1, stride=stride, bias=False) >> BatchNorm()
 
 
-DEPTHS = {18: (basic, 1, (2, 2, 2, 2)), 34: (basic, 1, (3, 4, 6, 3)),               # table 1: the block, how much wider its output is,
-          50: (bottleneck, 4, (3, 4, 6, 3)), 101: (bottleneck, 4, (3, 4, 23, 3)), 152: (bottleneck, 4, (3, 8, 36, 3))}    # how many
+# Table 1: the block, how many times its width it puts out, and how many there are in each stage.
+DEPTHS = {18: (basic, 1, (2, 2, 2, 2)), 34: (basic, 1, (3, 4, 6, 3)),
+          50: (bottleneck, 4, (3, 4, 6, 3)), 101: (bottleneck, 4, (3, 4, 23, 3)), 152: (bottleneck, 4, (3, 8, 36, 3))}
 
 
 def resnet(depth: int, classes: int = 1000) -> Spec:
-    """A ResNet of `depth` layers for photographs: four stages of blocks, 64 to 512 wide, each but the first halving the image."""
-    block, widening, repeats = DEPTHS[depth]
+    """A ResNet of `depth` layers for photographs: four stages of blocks, 64 to 512 wide, each but the first halving the image.
+
+    ValueError for a depth that is not among DEPTHS.
+    """
+    block, widening, repeats = of_depth("resnet", depth, DEPTHS)
     stages = {}
     for i, copies in enumerate(repeats):
         width, stride = 64 << i, 1 if i == 0 else 2
@@ -55,12 +61,18 @@ CIFAR_DEPTHS = (20, 32, 44, 56, 110)
 
 
 def cifar(depth: int, residual: bool = True, classes: int = 10) -> Spec:
-    """A network of 6n + 2 layers for 32×32 (section 4.2): three stages of n blocks, 16, 32 and 64 wide; plain: with no shortcuts."""
+    """A network of 6n + 2 layers for 32×32 (section 4.2): three stages of n blocks, 16, 32 and 64 wide; plain: with no shortcuts.
+
+    ValueError unless depth is 6n + 2 for an n of at least 2.
+    """
+    n, rest = divmod(depth - 2, 6)
+    if rest or n < 2:
+        raise ValueError(f"cifar: depth must be 6n + 2 with n = 2 or more, such as 20, 32 or 110; got {depth!r}")
+
     def block(width: int, stride: int = 1) -> Spec:
         spec = basic(width, stride, Identity() if stride == 1 else subsampled(width))
         return spec if residual else Scope(_body=dict(spec.children())["_sum"].body, relu=ReLU())
 
-    n = (depth - 2) // 6
     stages = {f"layer{i + 1}": block(16 << i, 1 + (i > 0)) >> block(16 << i) * (n - 1) for i in range(3)}
     return Scope(conv1=Conv(16, 3, padding=1, bias=False), bn1=BatchNorm(), relu=ReLU(),
                  **stages, avgpool=GlobalAvgPool(), fc=Dense(classes))
