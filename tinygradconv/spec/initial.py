@@ -14,20 +14,29 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Any, dataclass_transform
 
 import numpy as np
 
 from tinygradconv.ops.random import normal, uniform
 from tinygradconv.tensor import Tensor
 
+from .arguments import explained
 from .base import Parameter
 from .fields import choice, number, settle
 
 KINDS: dict[str, type[Initialiser]] = {}
 
 
-@dataclasses.dataclass(frozen=True, repr=False)
+@dataclass_transform(frozen_default=True)
+def _frozen(kind: type) -> type:
+    """Decorator: a frozen dataclass whose fields are checked when it is made, and whose errors say which arguments it takes."""
+    made = dataclasses.dataclass(frozen=True, repr=False)(kind)
+    made.__init__ = explained(made.__init__)
+    return made
+
+
+@_frozen
 class Initialiser:
     """How a parameter is drawn: `init(parameter, key)` gives a float32 tensor."""
 
@@ -120,7 +129,7 @@ class GlorotUniform(_Glorot, _Uniform):
     """Uniform with variance 2 / (fan_in + fan_out)."""
 
 
-@dataclasses.dataclass(frozen=True, repr=False)
+@_frozen
 class FanIn(_Uniform):
     """Uniform on ±gain / fan_in, as LeNet-5 was with gain 2.4 (LeCun, Bottou, Bengio and Haffner 1998, appendix A)."""
 
@@ -130,7 +139,7 @@ class FanIn(_Uniform):
         return (self.gain / _fan_in(parameter)) ** 2 / 3
 
 
-@dataclasses.dataclass(frozen=True, repr=False)
+@_frozen
 class Normal(_Normal):
     """Normal around zero, the same for every parameter."""
 
@@ -140,7 +149,7 @@ class Normal(_Normal):
         return self.deviation ** 2
 
 
-@dataclasses.dataclass(frozen=True, repr=False)
+@_frozen
 class Uniform(_Uniform):
     """Uniform on ±bound, the same for every parameter."""
 
@@ -150,7 +159,7 @@ class Uniform(_Uniform):
         return self.bound ** 2 / 3
 
 
-@dataclasses.dataclass(frozen=True, repr=False)
+@_frozen
 class Constant(Initialiser):
     """Every value the same."""
 
@@ -167,6 +176,7 @@ def initialiser(default: Initialiser = HeNormal()) -> Any:  # noqa: B008  (an in
     """A field that says how a parameter is first drawn."""
     def check(where: str, name: str, value: Any) -> Initialiser:
         if not isinstance(value, Initialiser):
-            raise TypeError(f"{where}: {name} must be an initialiser such as HeNormal() or Constant(0.0), got {value!r}")
+            cure = f". Make one: {value.__name__}()" if isinstance(value, type) and issubclass(value, Initialiser) else ""
+            raise TypeError(f"{where}: {name} must be an initialiser such as HeNormal() or Constant(0.0), got {value!r}{cure}")
         return value
     return choice(default, check)
