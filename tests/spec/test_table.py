@@ -34,6 +34,7 @@ from tinygradconv.spec import (
     Sum,
     Tanh,
 )
+from tinygradconv.spec.table import amount
 from tinygradconv.tape import Node
 
 
@@ -112,6 +113,12 @@ def test_as_latex():
 def test_a_stride_below_one_is_a_fraction_for_people_and_a_number_for_programs():
     table = ConvTranspose(2, 2, stride=2).table((4, 4, 1))
     assert "1/2×1/2" in str(table) and "0.5x0.5" in table.to_csv() and table.as_dict()["layers"][0]["stride"] == [0.5, 0.5]
+
+
+def test_memory_has_three_figures_and_its_unit():
+    for size, said in ((999, "999 B"), (1000, "0.98 KiB"), (18_816, "18.4 KiB"), (602_112, "588 KiB"), (999 * 1024, "999 KiB"),
+                       (1000 * 1024, "0.98 MiB"), (3 * 2 ** 30, "3.00 GiB"), (0, "")):
+        assert amount(size) == said
 
 
 def test_a_sum_of_nothing_is_printed_as_0():

@@ -7,6 +7,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from tinygradconv.geometry import integer
+
 from ..base import Shape
 from .sheet import Column, Sheet
 
@@ -61,7 +63,9 @@ class Table:
         """The table with one row for each run of layers whose paths agree in the first `depth` names: at 1, ResNet's layer1 is one row.
 
         Such a row adds up what its layers learn, compute and keep, and has the output, field and stride of the last of them.
+        TypeError or ValueError unless `depth` is an integer of at least 1.
         """
+        depth = integer("depth", depth, at_least=1, where="collapsed")
         runs = [list(run) for _, run in itertools.groupby(self.rows, lambda row: row.path.split(".")[:depth])]
         return Table(self.input, tuple(_joined(run, depth) if len(run) > 1 else run[0] for run in runs))
 
@@ -118,15 +122,15 @@ def count(number: int) -> str:
 
 
 def amount(number: int) -> str:
-    """A number of bytes in the largest unit that leaves at least 1, with three figures."""
-    if not number:
-        return ""
-    size, unit = float(number), "B"
-    for larger in ("KiB", "MiB", "GiB", "TiB"):
+    """A number of bytes in the smallest unit that leaves less than 1000, with three figures; nothing for none."""
+    if number < 1000:
+        return f"{number} B" if number else ""
+    size, unit = number / 1024, "KiB"
+    for larger in ("MiB", "GiB", "TiB"):
         if size < 1000:
             break
         size, unit = size / 1024, larger
-    return f"{number} B" if unit == "B" else f"{size:.{max(0, 2 - len(str(int(size))) + 1)}f} {unit}"
+    return f"{size:.{max(0, 3 - len(str(int(size))))}f} {unit}"
 
 
 COLUMNS = (Column("path", "path"), Column("layer", "kind"), Column("", "layer"), Column("output", "output", times),
