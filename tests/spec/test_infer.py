@@ -62,7 +62,8 @@ def test_the_lectures_sizes():
         "features.1: Conv: a window that spans 7×7 does not fit into an image of 6×6 with padding "
      "(top 0, bottom 0, left 0, right 0). Use a smaller kernel_size or more padding"),
     (Flatten() >> Conv(8, 3), (8, 8, 3), "1: Conv expects an image (height, width, channels); got (192,). Is there a Flatten() before it?"),
-    (Conv(8, 3), (10, 3), "Conv expects an image (height, width, channels); got (10, 3). Conv1d takes sequences"),
+    (Conv(8, 3), (10, 3),
+     "Conv expects an image (height, width, channels); got (10, 3). A grey image is (10, 3, 1); Conv1d takes sequences"),
     (Conv1d(8, 3), (10, 10, 3), "Conv1d expects a sequence (length, channels); got (10, 10, 3). Conv takes images"),
     (Dense(3) >> MaxPool(2), (8,), "1: MaxPool expects an image (height, width, channels) or a sequence (length, channels); got (3,). "
                                    "Is there a Flatten() before it?"),

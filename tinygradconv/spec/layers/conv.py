@@ -16,7 +16,7 @@ from .window import check_axes, geometry_of, span_and_stride, without_batch
 
 
 class Convolution(Layer):
-    """What the four convolutions share; `axes` is 2 for images and 1 for sequences."""
+    """What the convolutions share; `axes` is 2 for images and 1 for sequences."""
 
     axes: ClassVar[int]
     op: ClassVar[Any]

@@ -13,7 +13,8 @@ EXPECTED = {2: "an image (height, width, channels)", 1: "a sequence (length, cha
 def check_axes(where: str, shape: Shape, axes: int) -> None:
     """ValueError unless `shape` has `axes` spatial axes and one of channels."""
     if len(shape) != axes + 1:
-        cure = {1: ". Is there a Flatten() before it?", 2: ". Conv1d takes sequences", 3: ". Conv takes images"}[len(shape)]
+        cure = {1: ". Is there a Flatten() before it?", 2: f". A grey image is {(*shape, 1)}; Conv1d takes sequences",
+                3: ". Conv takes images"}[len(shape)]
         raise ValueError(f"{where} expects {EXPECTED[axes]}; got {shape}{cure}")
 
 
