@@ -137,6 +137,7 @@ def test_summary_prints_the_table_and_json(capsys):
     (["eval"], "required: RUN"), (["summary", "lenet5", "--input", "28x"], "must be HxWxC, such as 28x28x1, got '28x'"),
     (["summary", "lenet5", "--csv", "--json"], "argument --json: not allowed with argument --csv"),
     (["summary", "lenet5", "--depth", "0"], "must be at least 1, got 0"), (["tables", "lectures"], "invalid choice: 'lectures'"),
+    (["tables", "--out", "folder"], "name whose tables to write: lecture"), (["tables", "--json"], "name whose tables to write: lecture"),
     (["plan", "lenet5", "--training", "--evaluation"], "not allowed with argument --training"),
 ])
 def test_wrong_usage_exits_with_2_and_the_help(capsys, arguments, said):
@@ -148,7 +149,7 @@ def test_wrong_usage_exits_with_2_and_the_help(capsys, arguments, said):
 
 @pytest.mark.parametrize(("arguments", "said"), [
     (["train", "lenet"], "there is no model 'lenet'"),
-    (["train", "lenet5", "--data", "minst"], "there is no data set 'minst'; there are: digits"),
+    (["train", "lenet5", "--data", "minst"], "there is no data set 'minst', nor a folder of images of this name; there are: digits"),
     (["train", "lenet5", "--recipe", "best"], "there is no recipe 'best'; there are: adam, sgd"),
     (["eval", "nowhere"], "nowhere is not the folder of a run"),
     (["train", "--resume", "nowhere"], "nowhere is not the folder of a run"), (["summary", "lenet5", "--input", "4x4x1"], "does not fit"),
@@ -157,7 +158,7 @@ def test_wrong_usage_exits_with_2_and_the_help(capsys, arguments, said):
     (["summary", "vgg16", "--input", "16x16x3"], "features.30: MaxPool: a window that spans 2×2 does not fit into an image of 1×1"),
     (["summary", "vgg16", "--heads"], "vgg16 has no auxiliary heads; googlenet"), (["plan", "alexnet", "--input", "8x8x3"], "does not fit"),
     (["tables", "lecture", "vgg"], "the lecture has no table 'vgg'; did you mean 'vgg16'?"),
-    (["tables", "lecture", "--out", "file/deep"], "file"),
+    (["tables", "lecture", "--out", "file/deep"], "cannot make the folder file/deep: Not a directory. Name another one by --out"),
     (["train", "lenet5", "--out", "file/run"], "cannot make the folder file/run"), (["train", "lenet5", "--out", "."], "is not empty"),
 ])
 def test_an_expected_failure_is_one_line_and_exit_code_1(capsys, tmp_path, monkeypatch, arguments, said):

@@ -20,22 +20,27 @@ def add(commands: Any) -> None:
     tables.add_argument("--list", action="store_true", help="the names of the tables")
     tables.add_argument("--out", metavar="FOLDER", type=Path, help="write each table to a file of its own in this folder")
     add_formats(tables)
-    tables.set_defaults(run=run)
+    tables.set_defaults(parser=tables, run=run)
 
 
 def run(asked: argparse.Namespace) -> int:
     """Print the tables; the exit code."""
     from tinygradconv.explain import lecture
+    if asked.collection is None and (asked.out is not None or asked.format is not None):
+        asked.parser.error("name whose tables to write: lecture")
     if asked.list or asked.collection is None:
         for name, make in lecture.TABLES.items():
             print(f"lecture {name.ljust(max(map(len, lecture.TABLES)))}  {(make.__doc__ or '').splitlines()[0]}")
         return 0
     sheets = [lecture.table(name) for name in asked.names or lecture.TABLES]
     if asked.out is not None:
-        asked.out.mkdir(parents=True, exist_ok=True)
+        from tinygradconv.interop.files import write_whole
+        try:
+            asked.out.mkdir(parents=True, exist_ok=True)
+        except OSError as problem:
+            raise ValueError(f"cannot make the folder {asked.out}: {problem.strerror}. Name another one by --out") from None
         for sheet in sheets:
-            with (asked.out / f"{sheet.name}.{ENDINGS[asked.format]}").open("w", encoding="utf-8", newline="") as file:
-                file.write(written(sheet, asked.format).rstrip("\n") + "\n")
+            write_whole(asked.out / f"{sheet.name}.{ENDINGS[asked.format]}", (written(sheet, asked.format).rstrip("\n") + "\n").encode())
         print(f"{len(sheets)} tables in {asked.out}")
     elif asked.format == "json":
         print(json.dumps({"tables": [sheet.as_dict() for sheet in sheets]}))

@@ -16,8 +16,8 @@ def winners() -> Sheet:
             for entry in cited.ILSVRC]
     human, source = cited.HUMAN
     rows.append((None, None, "a person", human, None, None, *_computed(None), source))
-    return Sheet((printed("year", "year"), text("place", "place"), text("entry", "entry"), percent("top-5", "top5_percent"),
-                  printed("lecture"), number("", "published_layers"), *COMPUTED, text("source of the errors", "source")),
+    return Sheet((printed("year", "year"), text("place", "place"), text("entry", "entry", width=17), percent("top-5", "top5_percent"),
+                  printed("lecture"), number("", "published_layers"), *COMPUTED, text("source of the errors", "source", width=18)),
                  tuple(rows), name="winners",
                  title="ImageNet large scale visual recognition challenge (ILSVRC): top-5 errors on its test images", notes=(
         "Errors are published, and those of whole entries, which average several networks; parameters and multiply-accumulates are "

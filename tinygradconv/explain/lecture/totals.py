@@ -34,5 +34,5 @@ def totals() -> Sheet:
         ("GoogLeNet, layers", "22", layers(googlenet), RIGHT),
         ("ResNet-152, layers", "152", layers(network("resnet152")), f"right; {macs(network('resnet152')):,} multiply-accumulates"),
     )
-    return Sheet((text("what", "what"), printed("lecture"), number("computed", "computed"), text("why", "why", width=60)), rows,
+    return Sheet((text("what", "what"), printed("lecture"), number("computed", "computed"), text("why", "why", width=54)), rows,
                  name="totals", title="The lecture's totals")

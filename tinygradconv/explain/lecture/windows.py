@@ -35,7 +35,7 @@ def sizes() -> Sheet:
         output = output_size(size, window, stride, padding, padding, ceil_mode=ceil_mode)
         rows.append((what, size, padding, window, stride, places(size, padding, padding, window, stride, output, ceil_mode).split(" = ")[0],
                      output, said))
-    return Sheet((text("where", "where"), number("N", "n"), number("P", "p"), number("F", "f"), number("stride", "stride"),
+    return Sheet((text("where", "where", width=50), number("N", "n"), number("P", "p"), number("F", "f"), number("stride", "stride"),
                   text("(N + 2P − F)/stride + 1", "arithmetic"), number("output", "output"), printed("lecture")), tuple(rows),
                  name="sizes", title="How large the output of a convolution or a pool is")
 
@@ -44,7 +44,7 @@ def receptive_field(channels: int = 64) -> Sheet:
     """Stacks of 3×3 convolutions beside one larger filter: the same field, and 3·(3²C²) weights for 7²C²."""
     rows = []
     for depth in (1, 2, 3):
-        for copies, size in {(depth, 3), (1, 2 * depth + 1)} if depth > 1 else {(1, 3)}:
+        for copies, size in {(depth, 3), (1, 2 * depth + 1)}:
             filters = Conv(channels, size, padding=size // 2, bias=False) * copies
             table = filters.table((32, 32, channels))
             weights = table.totals["parameters"]
