@@ -28,6 +28,15 @@ def test_the_code_of_the_docs_runs(page, capsys):
         exec(compile(block, page.name, "exec"), {})
 
 
+@pytest.mark.parametrize("page", [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))], ids=lambda page: page.name)
+def test_the_files_that_are_named_exist(page):
+    first = r"`((?:tinygradconv|kernels|tests|docs|benchmarks)/[\w./-]+)`"
+    for path, others in re.findall(first + r"((?:, `[\w/]+(?:\.py|/)`)*)", page.read_text()):
+        assert (ROOT / path).exists(), path
+        for other in re.findall("`(.*?)`", others):                                    # named beside it: `tape.py`, `ops/conv.py`
+            assert any((folder / other).exists() for folder in (ROOT, ROOT / "tinygradconv", (ROOT / path).parent)), other
+
+
 def test_the_settings_table_is_complete():
     documented = set(re.findall(r"^\| `(TGC_\w+)`", README, re.M))
     assert documented == {s.variable for s in SETTINGS.values()}
