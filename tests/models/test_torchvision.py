@@ -173,6 +173,14 @@ def test_every_name_and_shape_is_torchvisions(name):
     assert {path: layout.theirs for path, layout in layouts(spec.infer(shape)).items()} == theirs
 
 
+@pytest.mark.parametrize("name", [*NAMES, "googlenet with heads"])
+def test_dropout_which_the_comparison_leaves_out_is_torchvisions(name):
+    name, _, heads = name.partition(" ")
+    theirs = {path: layer.p for path, layer in definition(name, heads=bool(heads)).named_modules() if type(layer).__name__ == "Dropout"}
+    spec, shape = get(name, heads=bool(heads))
+    assert {step.path: step.spec.rate for step in spec.infer(shape).steps if step.kind == "Dropout"} == theirs
+
+
 def test_a_gradient_wrong_by_a_thousandth_would_be_noticed():
     theirs = np.random.default_rng(0).normal(size=(64, 3, 7, 7))
     assert distance(1.001 * theirs, theirs, [theirs]) > 1e-11

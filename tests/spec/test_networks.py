@@ -1,7 +1,5 @@
-"""The DSL carries the published networks: torchvision's paths, what is flattened, tables that allocate nothing."""
+"""The DSL carries the published networks: torchvision's paths, what is flattened."""
 from __future__ import annotations
-
-import tracemalloc
 
 from tinygradconv import models
 
@@ -36,15 +34,3 @@ def test_the_first_dense_after_the_convolutions_knows_what_was_flattened():
         assert steps[first].flattened == (shape,) and steps[second].flattened is None
     steps = {step.path: step for step in network("googlenet", heads=True).steps}
     assert steps["aux1.fc1"].flattened == steps["aux2.fc1"].flattened == ((4, 4, 128),) and steps["fc"].flattened is None
-
-
-def test_the_table_of_vgg19_allocates_nothing():
-    vgg19, _ = models.get("vgg19")
-    vgg19.table(PHOTOGRAPH)                             # imports and caches are not the table's
-    tracemalloc.start()
-    try:
-        table = vgg19.table(PHOTOGRAPH)
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert table.totals["kept_bytes"] > 50e6 and peak < 3e6

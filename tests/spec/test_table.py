@@ -139,13 +139,14 @@ def test_collapsed_rows_add_up_their_layers():
 
 def test_the_table_of_vgg19_allocates_no_weights():
     spec, shape = models.get("vgg19")
+    spec.table(shape)                                   # imports and caches are not the table's
     tracemalloc.start()
     try:
         table = spec.table(shape)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert table.totals["parameters"] * 4 > 570e6 and peak < 4e6
+    assert table.totals["parameters"] * 4 > 570e6 and table.totals["kept_bytes"] > 50e6 and peak < 3e6
 
 
 def arrays_held_by(y):
