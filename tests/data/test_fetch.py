@@ -1,6 +1,7 @@
 """Downloads from a web server on this machine: checked, resumed, taken from mirrors, and what is said when they fail."""
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import http.server
 import sys
@@ -45,9 +46,9 @@ class Server(http.server.SimpleHTTPRequestHandler):
         self.end_headers()
         if shop["cuts"]:
             shop["cuts"] -= 1
-            self.wfile.write(body[:len(body) // 2])
             self.close_connection = True
-        else:
+            body = body[:len(body) // 2]
+        with contextlib.suppress(ConnectionError):                 # who has heard enough may leave
             self.wfile.write(body)
 
 
@@ -136,7 +137,7 @@ def test_a_server_that_sends_more_than_the_file_is_not_listened_to(tmp_path, sho
     (shop["folder"] / "a.gz").write_bytes(WORDS)
     with pytest.raises(ValueError, match=r"damaged \(expected 1000 bytes, and more came\)"):
         fetch(tmp_path, remote(shop["address"], size=1000))
-    assert not (tmp_path / "toy" / "a.gz").exists() and (tmp_path / "toy" / "a.gz.part").stat().st_size == 0
+    assert list((tmp_path / "toy").iterdir()) == []
 
 
 def test_two_processes_do_not_write_into_each_other(tmp_path, shop):
@@ -145,6 +146,8 @@ def test_two_processes_do_not_write_into_each_other(tmp_path, shop):
     (tmp_path / "toy").mkdir()
     with open(tmp_path / "toy" / "a.gz.part", "ab") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
+        other.write(WORDS[:1000])
+        other.flush()
         with pytest.raises(FileNotFoundError, match="another process is downloading to .*a.gz.part; wait for it"):
             fetch(tmp_path, remote(shop["address"]))
 

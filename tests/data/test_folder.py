@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from tinygradconv import data
 from tinygradconv.data.folder import image_folder
 from tinygradconv.data.images import read_image
+from tinygradconv.train.sessions import begin, reopen
 
 Image = pytest.importorskip("PIL.Image")
 MARKED = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3) * 3            # every pixel is another
@@ -56,6 +57,14 @@ def test_it_is_found_by_name_in_the_root_or_by_its_path_at_a_size(folder, monkey
     elsewhere = folder.parent / "elsewhere"
     assert data.name_of("pets@5", folder.parent) == "pets@5" and data.name_of("./pets@5", elsewhere) == f"{folder}@5x5"
     assert data.get(data.name_of("pets@5", elsewhere), elsewhere).input_shape == (5, 5, 3)
+
+
+def test_a_run_is_begun_for_as_many_classes_as_there_are_folders(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(folder.parent)
+    session = begin("lenet5", data="./pets@28", data_dir=str(tmp_path / "elsewhere"), out=str(tmp_path / "run"))
+    assert session.model((28, 28, 3))(np.zeros((1, 28, 28, 3), np.float32)).shape == (1, 2)
+    monkeypatch.chdir(tmp_path / "run")
+    assert len(reopen(tmp_path / "run").data().train) == 4                     # its path is remembered, not where it was seen from
 
 
 def test_test_may_stand_for_val_and_lack_classes(folder):

@@ -12,9 +12,10 @@ def add(commands: Any) -> None:
     """Its parser."""
     train = commands.add_parser("train", help="train a model, or go on with a run that was stopped",
                                 description="Train MODEL, or go on with a run: the end has the same bits as if it had never stopped.")
-    train.add_argument("model", metavar="MODEL", nargs="?", help="lenet5, …")
+    train.add_argument("model", metavar="MODEL", nargs="?", help="its name (tinygradconv models lists them)")
     train.add_argument("--resume", metavar="RUN", help="go on with the run in this folder (no MODEL)")
-    train.add_argument("--data", metavar="NAME", help="the data set: digits (shipped; the default), mnist, fashion-mnist")
+    train.add_argument("--data", metavar="NAME", help="the data set: digits (shipped; the default), mnist, fashion-mnist, cifar-10, "
+                                                      "cifar-100, or a folder of images (DIR@64: at 64×64)")
     train.add_argument("--data-dir", metavar="ROOT", help="the folder that holds mnist/, …; default: TGC_DATA, then a cache folder")
     train.add_argument("--epochs", metavar="N", type=integer(1, 10**6),
                        help="how often all the training images are seen; default: the recipe's")

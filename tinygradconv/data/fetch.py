@@ -93,9 +93,13 @@ class Resuming:
 
     def __call__(self, url: str, output_file: str, pooch: Any) -> None:
         """The file at `url`, moved to `output_file` when it is whole. OSError as requests raises it; ValueError: more bytes than `size`."""
-        with open(self.part, "ab") as file:
-            _alone(file)
-            self._fill(url, file)
+        try:
+            with open(self.part, "ab") as file:
+                _alone(file)
+                self._fill(url, file)
+        finally:
+            if not _bytes_of(self.part):
+                self.part.unlink(missing_ok=True)
         os.replace(self.part, output_file)
 
     def _fill(self, url: str, file: IO[bytes]) -> None:

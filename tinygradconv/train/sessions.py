@@ -33,18 +33,19 @@ KEYS = ("model", "data", "data_dir", "data_crc32", "seed", "recipe", "spec", "ve
 def begin(model: str, *, data: str | None = None, data_dir: str | None = None, recipe: str | None = None, epochs: int | None = None,
           batch_size: int | None = None, seed: int = 0, out: str | None = None) -> Session:
     """A new run: what was asked for is settled, tried out (model, data set) and written to config.json. ValueError, OSError."""
-    spec, shape = models.get(model)
-    data = data or DEFAULT_DATA.get(model, "digits")
+    models.get(model)                                # an unknown model says so before a data set is downloaded
+    data = data_sets.name_of(data or DEFAULT_DATA.get(model, "digits"), data_dir)
     name, chosen = recipe_named(recipe, model, data)
     asked = {"epochs": epochs, "batch_size": batch_size}
     chosen = dataclasses.replace(chosen, **{option: value for option, value in asked.items() if value is not None})
     seed = integer("seed", seed, at_least=0, where="train")
     data_set = data_sets.get(data, data_dir)
+    spec, _ = models.get(model, classes=len(data_set.classes))
     spec.infer(data_set.input_shape)                 # a model that does not fit the images says so before a folder is made
     config = {"model": model, "data": data, "data_dir": data_dir and str(Path(data_dir).resolve()), "data_crc32": data_set.checksum(),
               "input": list(data_set.input_shape), "epochs": chosen.epochs, "batch_size": chosen.batch_size, "seed": seed,
               "recipe": {"name": name, **dataclasses.asdict(chosen)}, "spec": json.loads(spec.to_json()), "versions": versions()}
-    return Session(Run.create(Path(out) if out else free_folder(Path("runs") / f"{model}-{data}"), config), data_set)
+    return Session(Run.create(Path(out) if out else free_folder(Path("runs") / f"{model}-{data_set.name}"), config), data_set)
 
 
 def reopen(folder: Path) -> Session:
