@@ -5,7 +5,9 @@ import dataclasses
 import difflib
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
+from tinygradconv.ops.spelling import numpy_names
 from tinygradconv.spec import Spec
 
 from . import alexnet, googlenet, lenet, resnet, vgg, zfnet
@@ -42,6 +44,7 @@ MODELS: dict[str, Entry] = {
 }
 
 
+@numpy_names
 def get(name: str, *, classes: int | None = None, heads: bool = False) -> tuple[Spec, tuple[int, ...]]:
     """(spec, default input shape) of the network called `name`, for its own number of classes unless `classes` says otherwise.
 
@@ -58,6 +61,12 @@ def get(name: str, *, classes: int | None = None, heads: bool = False) -> tuple[
         raise ValueError(f"{name} has no auxiliary heads; {have} have. Leave heads out")
     options = {**({} if classes is None else {"classes": classes}), **({"heads": True} if heads else {})}
     return entry.make(**options), entry.input
+
+
+def __getattr__(name: str) -> Any:
+    """The answer to torchvision's way of asking: `models.resnet50`."""
+    cure = f"; write spec, shape = models.get({name!r})" if name in MODELS else ""
+    raise AttributeError(f"tinygradconv.models has no {name!r}{cure}")
 
 
 __all__ = ["MODELS", "Entry", "get", "lenet5"]
