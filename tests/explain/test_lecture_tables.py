@@ -34,6 +34,7 @@ def test_names():
 def test_every_table_is_written_in_every_format(name):
     made = sheet(name)
     text, latex, markdown = str(made), made.to_latex(), made.to_markdown()
+    assert max(map(len, text.splitlines())) <= 120                                                    # a wide terminal
     assert made.title in text and all(note.split(".")[0].split()[0] in text for note in made.notes)
     assert latex.count("\n") > len(made.rows) and latex.isascii() == ("Sánchez" not in latex)        # all else has a command
     assert markdown.count("\n|") >= len(made.rows) + 2
