@@ -1,13 +1,14 @@
 """What every op asks of its arrays; on the way of an op these questions are asked twenty times.
 
-Compiled, the answers are read from NumPy's C structure (arrays.pxd), where there is one: to look up an attribute by its name takes
-longer than to add sixty-four numbers.
+Compiled, the answers are read from NumPy's C structure (kernels/ndarray.pxi), where there is one: to look up an attribute by its name
+takes longer than to add sixty-four numbers.
 """
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from numpy import dtype, ndarray
+from numpy import __version__, dtype, ndarray, zeros
 
 
 def dtype_of(value: Any) -> dtype:
@@ -32,3 +33,20 @@ def is_scattered(value: Any) -> bool:
         array: ndarray = value
         return not array.flags.c_contiguous
     return False
+
+
+def check_layout(*questions: Callable[[Any], Any]) -> None:
+    """ImportError unless is_scattered, shape_of and dtype_of, or the three `questions` given, answer as NumPy's arrays are known to lie."""
+    whole = zeros((2, 3, 4), "int16")
+    known = [(whole, (False, (2, 3, 4), "int16")), (whole.T, (True, (4, 3, 2), "int16")), (whole[:, 1], (True, (2, 4), "int16")),
+             (whole[0, 0], (False, (4,), "int16")), (zeros((3, 0, 1)), (False, (3, 0, 1), "float64"))]
+    for place, question in enumerate(questions or (is_scattered, shape_of, dtype_of)):     # no pointer is followed before the flags agree
+        for array, answers in known:
+            found = question(array)
+            if found != answers[place]:
+                raise ImportError(f"NumPy {__version__} lays out its arrays in a way that this tinygradconv cannot read: where "
+                                  f"{answers[place]} was expected, it found {found}. Install a NumPy that it knows: "
+                                  f"pip install 'numpy>=2,<3'")
+
+
+check_layout()

@@ -26,11 +26,14 @@ cdef dict BINARY_NUMBERS = {"add": ADD, "subtract": SUBTRACT, "multiply": MULTIP
 cdef enum:
     RUN = 16384
 
+check_layout()
+
 
 def unary(x, y, op):
     """reference.unary. One task per run of values."""
     number, dtype = UNARY_NUMBERS.get(op), dtype_of(y)
-    if number is None or dtype_of(x) is not dtype or not (dtype is FLOAT or dtype is DOUBLE) or not mapped(number, x, None, y, dtype is FLOAT):
+    if (number is None or dtype_of(x) is not dtype or not (dtype is FLOAT or dtype is DOUBLE)
+            or not mapped(number, x, None, y, dtype is FLOAT)):
         reference.unary(x, y, op)
 
 

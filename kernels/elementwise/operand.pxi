@@ -5,28 +5,10 @@
 #     one per channel (…, C)    inner 1, period C
 #     one per row (…, 1)        inner C, period the number of rows
 #
-# Where an array lies is read from its C structure (see tinygradconv/arrays.pxd): asking through the buffer protocol takes longer than the
-# arithmetic of a small array.
-cdef extern from *:
-    """
-    typedef struct {
-        PyObject_HEAD
-        char *data;
-        int nd;
-        Py_ssize_t *dimensions, *strides;
-        PyObject *base, *descr;
-        int flags;
-    } tgc_array;
-    """
-    ctypedef class numpy.ndarray [object tgc_array, check_size ignore]:
-        cdef char* data
-        cdef int nd
-        cdef Py_ssize_t* dimensions
-        cdef object descr
-        cdef int flags
+# Where an array lies is read from its C structure: asking through the buffer protocol takes longer than the arithmetic of a small array.
+include "ndarray.pxi"
 
 cdef enum:
-    CONTIGUOUS = 1              # the bit of ndarray.flags
     BLOCK = 1024                # values: three lines of doubles stay in a first-level cache of 32 KB
     AXES = 8                    # arrays with more axes are left to NumPy
 
@@ -45,18 +27,28 @@ cdef bint operand_of(object array, Operand* operand) except -1:
     if not isinstance(array, ndarray):
         return False                                 # a NumPy scalar
     a = array                                        # the caller holds it, so its memory stays where it is
-    if a.nd > AXES or not a.flags & CONTIGUOUS:
+    if a.axes > AXES or not a.flags.c_contiguous:
         return False
-    operand.data, operand.axes, operand.inner, operand.period, operand.whole = a.data, a.nd, 1, 1, True
-    for axis in range(a.nd):
-        operand.shape[axis] = a.dimensions[axis]
-        operand.period *= a.dimensions[axis]
+    operand.data, operand.axes, operand.inner, operand.period, operand.whole = a.address, a.axes, 1, 1, True
+    for axis in range(a.axes):
+        operand.shape[axis] = a.lengths[axis]
+        operand.period *= a.lengths[axis]
     return True
+
+
+cdef check_layout():
+    """ImportError where an array does not lie as ndarray.pxi says."""
+    cdef Operand found
+    array = np.zeros((2, 3), np.float32)
+    if (operand_of(array.T, &found) or not operand_of(array, &found) or (found.axes, found.shape[0], found.shape[1]) != (2, 2, 3)
+            or <size_t>found.data != array.__array_interface__["data"][0] or dtype_of(array) is not FLOAT):
+        raise ImportError(f"NumPy {np.__version__} lays out its arrays in a way that tinygradconv's kernels cannot read. "
+                          f"Install a NumPy that they know: pip install 'numpy>=2,<3'")
 
 
 cdef inline object dtype_of(object array):
     """array.dtype."""
-    return (<ndarray>array).descr if isinstance(array, ndarray) else array.dtype
+    return (<ndarray>array).dtype if isinstance(array, ndarray) else array.dtype
 
 
 cdef bint spread_over(object array, Operand* operand, const Operand* result) except -1:
