@@ -17,18 +17,33 @@ cdef enum:
 
 def log_softmax(const floating[:, ::1] x, floating[:, ::1] y):
     """reference.log_softmax. One task per block of rows."""
-    cdef Py_ssize_t task, M = x.shape[0], C = x.shape[1], rows
-    if M == 0 or C == 0:
-        return
-    rows = max(1, BLOCK // C)
-    for task in prange((M + rows - 1) // rows, nogil=True, schedule="static", num_threads=threads_for(8 * M * C)):
-        log_softmax_rows(&x[0, 0], &y[0, 0], task * rows, min(M, (task + 1) * rows), C)
+    if y.shape[0] > 0 and y.shape[1] > 0:
+        with nogil:
+            blocks_of_rows(&x[0, 0], &y[0, 0], y.shape[0], y.shape[1], True)
+
+
+def softmax(const floating[:, ::1] x, floating[:, ::1] y):
+    """reference.softmax. One task per block of rows."""
+    if y.shape[0] > 0 and y.shape[1] > 0:
+        with nogil:
+            blocks_of_rows(&x[0, 0], &y[0, 0], y.shape[0], y.shape[1], False)
+
+
+cdef void blocks_of_rows(const floating* x, floating* y, Py_ssize_t M, Py_ssize_t C, bint logarithm) noexcept nogil:
+    """y = softmax(x), or its logarithm."""
+    cdef Py_ssize_t task, rows = max(1, BLOCK // C)
+    for task in prange((M + rows - 1) // rows, schedule="static", num_threads=threads_for(8 * M * C)):
+        if logarithm:
+            log_softmax_rows(x, y, task * rows, min(M, (task + 1) * rows), C)
+        else:
+            softmax_rows(x, y, task * rows, min(M, (task + 1) * rows), C)
 
 
 cdef void log_softmax_rows(const floating* x, floating* y, Py_ssize_t start, Py_ssize_t end, Py_ssize_t C) noexcept nogil:
     """Rows start … end − 1: the exponentials go into a buffer, piece by piece, and only their sums are kept."""
     cdef floating line[BLOCK]
-    cdef floating total, logarithm
+    cdef floating logarithm
+    cdef double total
     cdef Py_ssize_t m, c, at, count
     below_maximum(x, y, start, end, C)
     for m in range(start, end):
@@ -44,16 +59,6 @@ cdef void log_softmax_rows(const floating* x, floating* y, Py_ssize_t start, Py_
             y[m * C + c] -= logarithm
 
 
-def softmax(const floating[:, ::1] x, floating[:, ::1] y):
-    """reference.softmax. One task per block of rows."""
-    cdef Py_ssize_t task, M = x.shape[0], C = x.shape[1], rows
-    if M == 0 or C == 0:
-        return
-    rows = max(1, BLOCK // C)
-    for task in prange((M + rows - 1) // rows, nogil=True, schedule="static", num_threads=threads_for(8 * M * C)):
-        softmax_rows(&x[0, 0], &y[0, 0], task * rows, min(M, (task + 1) * rows), C)
-
-
 cdef void softmax_rows(const floating* x, floating* y, Py_ssize_t start, Py_ssize_t end, Py_ssize_t C) noexcept nogil:
     """Rows start … end − 1."""
     cdef floating share
@@ -61,7 +66,7 @@ cdef void softmax_rows(const floating* x, floating* y, Py_ssize_t start, Py_ssiz
     below_maximum(x, y, start, end, C)
     exponentials(y + start * C, (end - start) * C)
     for m in range(start, end):
-        share = 1 / sum_of(y + m * C, C)
+        share = <floating>(1 / sum_of(y + m * C, C))
         for c in range(C):
             y[m * C + c] *= share
 
@@ -135,8 +140,8 @@ cdef double finished_row(floating* row, int64_t label, const floating* weights, 
                          const Loss* form) noexcept nogil:
     """The loss of one row, whose exponentials become its gradient: factor · (Σ q·w · softmax − q·w), or 0 where it is left out."""
     cdef Py_ssize_t c
-    cdef double target, amount
-    cdef floating total, share, even = <floating>(form.factor * form.every)
+    cdef double target, amount, total
+    cdef floating share, even = <floating>(form.factor * form.every)
     if label == form.ignore:
         memset(row, 0, form.C * sizeof(floating))
         return 0
@@ -194,7 +199,17 @@ cdef void exponential_vectors(vector* y, Py_ssize_t count) noexcept nogil:
         y[i] = vector_exp(y[i])
 
 
-cdef floating sum_of(const floating* y, Py_ssize_t count) noexcept nogil:
+cdef double sum_of(const floating* y, Py_ssize_t count) noexcept nogil:
+    """Σ y, piece by piece; the pieces' sums are carried on in double, so that the error does not grow with the length of a row."""
+    cdef Py_ssize_t at = 0
+    cdef double total = 0
+    while at < count:
+        total += sum_of_piece(y + at, min(count - at, <Py_ssize_t>BLOCK))
+        at += BLOCK
+    return total
+
+
+cdef floating sum_of_piece(const floating* y, Py_ssize_t count) noexcept nogil:
     """Σ y: eight running sums side by side while there are eight values, whatever the instruction set, so that all give the same bits."""
     cdef floating part[8]
     cdef Py_ssize_t i, j

@@ -55,9 +55,8 @@ def cross_entropy(logits, labels, weights, losses, gradient, smoothing, ignore, 
     share = w[at][counted].sum(dtype=np.float64) if reduction == 2 else 1
     gradient[...] = np.where(counted[:, None], q.sum(1, keepdims=True) * np.exp(log_p) - q, 0)
     if reduction == 2:
-        with np.errstate(invalid="ignore"):              # the mean of nothing is NaN
+        with np.errstate(invalid="ignore", divide="ignore"):     # the mean of nothing, or of what has no weight, is NaN
             losses[0] = np.divide(each.sum(), share)
-        if share:
-            gradient /= share
+            gradient[counted] /= share
     else:
         losses[...] = each if reduction == 0 else each.sum()

@@ -3,7 +3,7 @@
 
 Tasks are runs of 4,096 values of one array, numbered through all arrays; every value stands alone, so threads change no bit.
 """
-from cpython.buffer cimport PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBuffer_Release, PyObject_GetBuffer
+from cpython.buffer cimport PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.math cimport pow, sqrt, sqrtf
 
 include "common.pxi"
@@ -21,10 +21,13 @@ cdef struct Parameter:
     Py_ssize_t size, tasks
 
 
-cdef void* address_of(object array, char kind, Py_ssize_t* size) except? NULL:
-    """Where a contiguous array of `kind` ("f" or "d") begins. It must have `size` values, or any number, to be noted, where that is −1."""
+cdef void* address_of(object array, int access, char kind, Py_ssize_t* size) except? NULL:
+    """Where a contiguous array of `kind` ("f" or "d") begins; `access` is 0, or PyBUF_WRITABLE for one that changes in place.
+
+    It must have `size` values, or any number, to be noted, where that is −1.
+    """
     cdef Py_buffer view
-    PyObject_GetBuffer(array, &view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT)
+    PyObject_GetBuffer(array, &view, access | PyBUF_C_CONTIGUOUS | PyBUF_FORMAT)
     cdef Py_ssize_t count = view.len // view.itemsize
     cdef bint fits = view.format[0] == kind and (size[0] == count or size[0] < 0)
     PyBuffer_Release(&view)                    # the caller holds the array, so its memory stays where it is
@@ -47,10 +50,10 @@ cdef Parameter* table_of(tuple g, tuple first, tuple second, tuple p, char kind,
         for i in range(len(p)):
             row = table + i
             row.size = -1
-            row.p = address_of(p[i], kind, &row.size)
-            row.g = address_of(g[i], kind, &row.size)
-            row.first = address_of(first[i], kind, &row.size) if first else NULL
-            row.second = address_of(second[i], kind, &row.size) if second else NULL
+            row.p = address_of(p[i], PyBUF_WRITABLE, kind, &row.size)
+            row.g = address_of(g[i], 0, kind, &row.size)
+            row.first = address_of(first[i], PyBUF_WRITABLE, kind, &row.size) if first else NULL
+            row.second = address_of(second[i], PyBUF_WRITABLE, kind, &row.size) if second else NULL
             tasks += (row.size + RUN - 1) // RUN
             row.tasks = tasks
             size[0] += row.size
@@ -76,28 +79,59 @@ cdef struct Momentum:
     bint nesterov
 
 
+cdef struct Moments:
+    # The step's numbers, worked out once in double: what p is multiplied by, and what of it joins the gradient.
+    double keep, pull, beta1, beta2, rate, root, epsilon
+
+
+ctypedef fused Form:
+    Momentum
+    Moments
+
+
 def sgd(tuple g, tuple velocity, tuple p, double rate, double momentum, double decay, bint nesterov):
     """reference.sgd. One task per run of values."""
+    cdef Momentum form = Momentum(rate, momentum, decay, nesterov)
+    step_all(g, velocity if momentum else (), (), p, &form)
+
+
+def adam(tuple g, tuple first, tuple second, tuple p, double rate, double beta1, double beta2, double epsilon, double decay, long long step,
+         bint decoupled):
+    """reference.adam. One task per run of values."""
+    cdef Moments form
+    form.keep = 1 - rate * decay if decoupled else 1.0
+    form.pull = 0.0 if decoupled else decay
+    form.beta1, form.beta2, form.epsilon = beta1, beta2, epsilon
+    form.rate, form.root = rate / (1 - pow(beta1, step)), 1 / sqrt(1 - pow(beta2, step))
+    step_all(g, first, second, p, &form)
+
+
+cdef step_all(tuple g, tuple first, tuple second, tuple p, const Form* form):
+    """One step of all parameters; the form says of which optimiser."""
     if not p:
         return
-    cdef Momentum form = Momentum(rate, momentum, decay, nesterov)
     cdef bint single = p[0].dtype.char == "f"
     cdef Py_ssize_t task, size
-    cdef Parameter* table = table_of(g, velocity if momentum else (), (), p, b"f" if single else b"d", &size)
+    cdef Parameter* table = table_of(g, first, second, p, b"f" if single else b"d", &size)
     cdef Py_ssize_t tasks = table[len(p) - 1].tasks
     for task in prange(tasks, nogil=True, schedule="static", num_threads=threads_for(size)):
-        sgd_task(table, task, &form, single)
+        step_run(table, task, form, single)
     free(table)
 
 
-cdef void sgd_task(const Parameter* table, Py_ssize_t task, const Momentum* form, bint single) noexcept nogil:
+cdef void step_run(const Parameter* table, Py_ssize_t task, const Form* form, bint single) noexcept nogil:
     """One run of one parameter's values."""
     cdef Py_ssize_t start, end
     cdef const Parameter* row = parameter_of(table, task, &start, &end)
-    if single:
-        sgd_run(<const float*>row.g, <float*>row.first, <float*>row.p, start, end, form)
+    if Form is Momentum:
+        if single:
+            sgd_run(<const float*>row.g, <float*>row.first, <float*>row.p, start, end, form)
+        else:
+            sgd_run(<const double*>row.g, <double*>row.first, <double*>row.p, start, end, form)
+    elif single:
+        adam_run(<const float*>row.g, <float*>row.first, <float*>row.second, <float*>row.p, start, end, form)
     else:
-        sgd_run(<const double*>row.g, <double*>row.first, <double*>row.p, start, end, form)
+        adam_run(<const double*>row.g, <double*>row.first, <double*>row.second, <double*>row.p, start, end, form)
 
 
 cdef void sgd_run(const floating* g, floating* velocity, floating* p, Py_ssize_t start, Py_ssize_t end,
@@ -119,40 +153,6 @@ cdef void sgd_run(const floating* g, floating* velocity, floating* p, Py_ssize_t
             v = momentum * velocity[i] + (g[i] + decay * p[i])
             velocity[i] = v
             p[i] -= rate * v
-
-
-cdef struct Moments:
-    # The step's numbers, worked out once in double: what p is multiplied by, and what of it joins the gradient.
-    double keep, pull, beta1, beta2, rate, root, epsilon
-
-
-def adam(tuple g, tuple first, tuple second, tuple p, double rate, double beta1, double beta2, double epsilon, double decay, long long step,
-         bint decoupled):
-    """reference.adam. One task per run of values."""
-    if not p:
-        return
-    cdef Moments form
-    form.keep = 1 - rate * decay if decoupled else 1.0
-    form.pull = 0.0 if decoupled else decay
-    form.beta1, form.beta2, form.epsilon = beta1, beta2, epsilon
-    form.rate, form.root = rate / (1 - pow(beta1, step)), 1 / sqrt(1 - pow(beta2, step))
-    cdef bint single = p[0].dtype.char == "f"
-    cdef Py_ssize_t task, size
-    cdef Parameter* table = table_of(g, first, second, p, b"f" if single else b"d", &size)
-    cdef Py_ssize_t tasks = table[len(p) - 1].tasks
-    for task in prange(tasks, nogil=True, schedule="static", num_threads=threads_for(size)):
-        adam_task(table, task, &form, single)
-    free(table)
-
-
-cdef void adam_task(const Parameter* table, Py_ssize_t task, const Moments* form, bint single) noexcept nogil:
-    """One run of one parameter's values."""
-    cdef Py_ssize_t start, end
-    cdef const Parameter* row = parameter_of(table, task, &start, &end)
-    if single:
-        adam_run(<const float*>row.g, <float*>row.first, <float*>row.second, <float*>row.p, start, end, form)
-    else:
-        adam_run(<const double*>row.g, <double*>row.first, <double*>row.second, <double*>row.p, start, end, form)
 
 
 cdef void adam_run(const floating* g, floating* first, floating* second, floating* p, Py_ssize_t start, Py_ssize_t end,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tinygradconv._compiled import isa
 from tinygradconv.kernels.random import reference
 
-MODULES = {variant: importlib.import_module(f"tinygradconv._compiled.random_{variant}") for variant in isa.variants() if variant != "v4"}
+MODULES = {variant: importlib.import_module(f"tinygradconv._compiled.random_{variant}") for variant in isa.variants()}
 EVERY = ["reference", *MODULES]
 WORDS = st.integers(0, 2 ** 64 - 1)
 

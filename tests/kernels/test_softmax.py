@@ -112,6 +112,29 @@ def test_cross_entropy_and_its_gradient_are_torchs(variant, M, C, dtype, weighte
     np.testing.assert_allclose(gradient, leaf.grad.numpy(), rtol=tolerance, atol=tolerance / 10)
 
 
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_the_mean_of_what_has_no_weight_is_not_finite(variant, smoothing):
+    """0/0, as in torch, but examples that are left out have no gradient all the same."""
+    torch = pytest.importorskip("torch")
+    logits, labels, weights = np.array([[1.0, 2, 3], [0, 1, 5]]), np.array([0, -7]), np.array([0.0, 1, 1])
+    leaf = torch.tensor(logits, requires_grad=True)
+    theirs = torch.nn.functional.cross_entropy(leaf, torch.tensor(labels), torch.tensor(weights), ignore_index=-7,
+                                               label_smoothing=smoothing)
+    theirs.backward()
+    losses, gradient = cross_entropy(variant, logits, labels, weights, smoothing, -7, 2)
+    assert not np.isfinite([losses[0], theirs.item()]).any()
+    for slope in gradient, leaf.grad.numpy():
+        assert not np.isfinite(slope[0]).all() and not slope[1].any()
+
+
+@pytest.mark.parametrize("name", ["softmax", "log_softmax"])
+def test_a_row_of_two_million_classes_is_as_exact_as_a_short_one(variant, name):
+    x = np.random.default_rng(0).random((1, 2_000_000)).astype(np.float32)
+    want = scipy_log_softmax(x.astype(np.float64), axis=1)
+    got = rows_of(variant, name, x, np.float32)
+    np.testing.assert_allclose(got, want if name == "log_softmax" else np.exp(want), rtol=2e-6)
+
+
 def test_extreme_and_impossible_logits(variant):
     logits = np.array([[1e30, 0, -1e30], [0, -np.inf, 0], [0, -np.inf, 0], [np.nan, 0, 0]], np.float32)
     losses, gradient = cross_entropy(variant, logits, [0, 0, 1, -1])

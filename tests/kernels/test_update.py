@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tinygradconv._compiled import isa
 from tinygradconv.kernels.update import reference
 
-MODULES = {variant: importlib.import_module(f"tinygradconv._compiled.update_{variant}") for variant in isa.variants() if variant != "v4"}
+MODULES = {variant: importlib.import_module(f"tinygradconv._compiled.update_{variant}") for variant in isa.variants()}
 EVERY = ["reference", *MODULES]
 
 
@@ -131,3 +131,17 @@ def test_arrays_that_do_not_belong_together_are_refused(variant):
             with pytest.raises(ValueError, match="an optimiser's step|not C-contiguous"):
                 kernel(variant, "sgd")(*arrays, 0.1, 0.9, 0.0, False)
     assert not p.any()
+
+
+@pytest.mark.parametrize("variant", EVERY)
+def test_what_is_read_only_is_read_but_not_written(variant):
+    """A parameter over a file mapped for reading would end the process; a gradient may well be one."""
+    fixed = np.ones(4, np.float32)
+    fixed.flags.writeable = False
+    p, v, w = (np.zeros(4, np.float32) for _ in range(3))
+    for arrays in (((p,), (v,), (w,), (fixed,)), ((p,), (v,), (fixed,), (p,)), ((p,), (fixed,), (v,), (p,))):
+        with pytest.raises(ValueError, match="read-only|readonly"):
+            kernel(variant, "adam")(*arrays, 0.1, 0.9, 0.99, 1e-8, 0.0, 1, False)
+        assert (fixed == 1).all()
+    kernel(variant, "sgd")((fixed,), (), (p,), 0.5, 0.0, 0.0, False)
+    assert (p == -0.5).all()
