@@ -61,11 +61,14 @@ def test_convolutions_are_neither_exact_nor_tuned_unless_asked():
     assert not SETTINGS["exact"].default() and not SETTINGS["tune"].default()
 
 
-def test_omp_num_threads_is_respected():
-    environment = {k: v for k, v in os.environ.items() if k != "TGC_THREADS"}
-    done = subprocess.run([sys.executable, "-c", "from tinygradconv.settings import get; print(get('threads'))"],
-                          env={**environment, "OMP_NUM_THREADS": "7"}, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "7"
+@pytest.mark.parametrize("text, threads", [("7", 7), ("3,2", 3), ("9999", 1024), ("0", None), ("-2", None), ("²", None), ("many", None)])
+def test_omp_num_threads_is_respected_where_it_is_a_number(text, threads):
+    environment = {k: v for k, v in os.environ.items() if k not in ("TGC_THREADS", "OMP_NUM_THREADS")}
+    code = "import os; from tinygradconv.settings import get; print(get('threads'), len(os.sched_getaffinity(0)))"
+    environment["OMP_NUM_THREADS"] = text
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    got, cpus = map(int, done.stdout.split())
+    assert got == (threads or cpus)
 
 
 def test_every_setting_says_when_it_is_read_and_what_it_does():

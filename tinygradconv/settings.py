@@ -37,7 +37,7 @@ def _usable_cpus() -> int:
     """The CPUs that this process may run on, or fewer where OMP_NUM_THREADS says so."""
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     first = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
-    return min(int(first), MOST_THREADS) if first.isdigit() and int(first) > 0 else cpus
+    return min(int(first), MOST_THREADS) if first.isdecimal() and int(first) > 0 else cpus
 
 
 def _thread_count(text: object) -> int:

@@ -91,3 +91,15 @@ def test_memory_statistics_count_large_arrays_and_a_peak_can_be_begun_anew():
     after = tgc.memory_statistics(reset_peak=True)
     assert after["in_use"] == before["in_use"] and after["peak"] >= before["in_use"] + (1 << 20)
     assert tgc.memory_statistics()["peak"] == before["in_use"]
+
+
+def test_images_of_ever_new_sizes_leave_only_a_few_layouts_of_the_weights(rng):
+    """A service that meets every batch size would else keep its weights once for each."""
+    w = tgc.Tensor(rng.standard_normal((3, 3, 16, 16)).astype(np.float32))
+    with tgc.no_grad():
+        for batch in (*range(1, 13), 1, 12):
+            x = rng.standard_normal((batch, 5, 4, 16)).astype(np.float32)
+            y = tgc.conv2d(tgc.Tensor(x), w, padding=1).numpy()
+            with tgc.settings(backend="reference"):
+                np.testing.assert_allclose(y, tgc.conv2d(tgc.Tensor(x), w, padding=1).numpy(), atol=1e-4)
+            assert 1 <= len(w.storage.packed(w.data)) <= 4

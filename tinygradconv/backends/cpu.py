@@ -118,6 +118,7 @@ def _call(name: str, dtype: np.dtype, backend: str) -> _Call:
 
 
 MOST_REMEMBERED = 4096                            # sizes, for each kernel
+MOST_PACKED = 4                                   # layouts of one array: every size of image has its own, four times as large at most
 
 
 def _scratch(call: _Call, sizing: Callable[..., int], first: Any, last: Any, key: tuple[Any, Any]) -> np.ndarray:
@@ -139,6 +140,8 @@ def _with_packed(call: _Call, kernel: str, arguments: tuple[Any, ...], kept: dic
         array = _scratch(call, call.packed_bytes, w, arguments[-1], (arguments[-1], shape_of(w)))
         call.pack(w, array, arguments[-1])
         if kept is not None:
+            if len(kept) >= MOST_PACKED:
+                kept.clear()
             kept[key] = array
     return (*arguments[:at], array, *arguments[at + 1:])
 
@@ -155,7 +158,8 @@ class CPUBackend:
     def run(self, kernel: str, *arguments: Any, packed: dict[Any, Any] | None = None, algorithm: str | None = None) -> None:
         """Run one kernel; inputs that are not C-contiguous are copied first unless the kernel takes strided arrays.
 
-        What a kernel packs is kept in `packed`, by kernel and last argument, where one is given; it is for the caller to empty.
+        What a kernel packs is kept in `packed`, by kernel and last argument, where one is given: the last few; it is for the caller to
+        empty once what was packed has changed.
         `algorithm` is the kernel that computes it; without one, choice.py chooses where there is a choice.
         """
         settings, first = current(), arguments[0]           # an array, or a tuple of them, which its owner has made contiguous
