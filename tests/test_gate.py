@@ -30,17 +30,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # Counters.
 @pytest.mark.parametrize("name", WORKS)
 def test_every_work_runs(name):
-    if "exact" in name and "exact" not in str(tgc.settings.__doc__) and not _has_exact():
-        pytest.skip("no setting 'exact' here")
     assert all(isinstance(value, int) and value >= 0 for value in counters_of(WORKS[name]()).values())
-
-
-def _has_exact() -> bool:
-    try:
-        with tgc.settings(exact=True):
-            return True
-    except ValueError:
-        return False
 
 
 def test_an_allocation_more_is_counted():

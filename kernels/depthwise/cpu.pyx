@@ -53,6 +53,7 @@ def depthwise_forward_pack(const floating[:, :, :, ::1] w, unsigned char[::1] pa
     """`packed` = w: its channels already lie as the vectors want them."""
     cdef Py_ssize_t size = w.shape[0] * w.shape[1] * w.shape[3] * sizeof(floating)
     if size > 0:
+        check_bytes("depthwise_forward_pack", "packed", packed, size)
         memcpy(&packed[0], &w[0, 0, 0, 0], size)
 
 

@@ -81,3 +81,5 @@ def test_what_it_does_not_take_is_refused_by_name(module):
         module.depthwise_grad_weight["float"](x, g, workspace(3), poisoned(w.shape, np.float32), geo)
     with pytest.raises(ValueError, match=r"depthwise_forward: packed must have at least 288 bytes, got 3\."):
         module.depthwise_forward["float"](x, workspace(3), None, None, None, workspace(0), g, 0, geo)
+    with pytest.raises(ValueError, match=r"depthwise_forward_pack: packed must have at least 288 bytes, got 3\."):
+        module.depthwise_forward_pack["float"](w, workspace(3), geo)
