@@ -72,6 +72,8 @@ KERNELS: dict[str, Kernel] = {
     "bias_backward":       _row("bias", "g, y, dz, dbias, activation", "dz, dbias"),
     "group_norm_forward":  _row("norm", "x, y, mean, variance, epsilon", "y, mean, variance"),
     "group_norm_backward": _row("norm", "g, x, mean, variance, dx, epsilon", "dx"),
+    "local_response_norm_forward":  _row("norm", "x, y, size, alpha, beta, k", "y"),
+    "local_response_norm_backward": _row("norm", "g, x, dx, size, alpha, beta, k", "dx"),
     "unary":               _row("elementwise", "x, y, op", "y", strided=True),
     "binary":              _row("elementwise", "a, b, y, op", "y", strided=True),
     "where":               _row("elementwise", "condition, a, b, y", "y", strided=True),

@@ -1,4 +1,4 @@
-# Sums along the rows of a matrix, per column, and what is applied to its columns afterwards.
+# Sums along the rows of a matrix, per column.
 
 cdef struct Plan:
     # `wide` wide rows of `width` columns hold `rows` rows each; `chunks` tasks of blocks of `block` wide rows; `rest` rows remain.
@@ -61,7 +61,7 @@ cdef void moments_of_block(const vector* x, Py_ssize_t rows, Py_ssize_t stride, 
 
 
 cdef void products_of_block(const vector* g, const vector* x, const vector* y, const vector* mean, vector* dz, Py_ssize_t rows,
-                            Py_ssize_t stride, int activation, vector* sums) noexcept nogil:
+                            Py_ssize_t stride, int activation, bint streams, vector* sums) noexcept nogil:
     """One strip of columns of a block: dz = g · act'(z), kept unless NULL; sums = Σ dz, and Σ dz · (x − mean) unless x is NULL."""
     cdef vector centre[TGC_STRIP]
     cdef vector once[TGC_STRIP]
@@ -80,36 +80,9 @@ cdef void products_of_block(const vector* g, const vector* x, const vector* y, c
             if x != NULL:
                 product[j] = product[j] + d * (x[m * stride + j] - centre[j])
             if dz != NULL:
-                dz[m * stride + j] = d
+                store(dz + m * stride + j, d, streams)
     for j in range(TGC_STRIP):
         sums[j], sums[TGC_STRIP + j] = once[j], product[j]
-
-
-cdef void apply_rows(const vector* x, const vector* factors, const vector* residual, vector* y, Py_ssize_t rows, Py_ssize_t width,
-                     int activation) noexcept nogil:
-    """y = act((x − centre) · slope + offset + residual); factors: `width` registers each of centre, slope, offset; residual may be NULL."""
-    cdef Py_ssize_t m, j, i = 0
-    cdef vector value
-    for m in range(rows):
-        for j in range(width):
-            value = (x[i] - factors[j]) * factors[width + j] + factors[2 * width + j]
-            if residual != NULL:
-                value = value + residual[i]
-            if activation == 1:
-                value = relu_float(value) if vector is vector_float else relu_double(value)
-            y[i] = value
-            i += 1
-
-
-cdef void combine_rows(const vector* g, const vector* x, const vector* y, const vector* factors, vector* dx, Py_ssize_t rows,
-                       Py_ssize_t width, int activation) noexcept nogil:
-    """dx = dz · gain + (x − centre) · slope + offset, dz = g · act'(z), where factors are centre, slope, offset and gain."""
-    cdef Py_ssize_t m, j, i = 0
-    for m in range(rows):
-        for j in range(width):
-            dx[i] = (sloped(g[i], y, i, activation) * factors[3 * width + j]
-                     + ((x[i] - factors[j]) * factors[width + j] + factors[2 * width + j]))
-            i += 1
 
 
 # ---- sums along the rows: a pair per wide column from each chunk, at last totals[0:C] and totals[C:2C]
@@ -140,7 +113,7 @@ cdef void moments_of_chunk(const floating* x, const floating* centre, Py_ssize_t
 
 
 cdef void products_of_chunk(const floating* g, const floating* x, const floating* y, const floating* centre, floating* dz,
-                            int activation, Py_ssize_t chunk, const Plan* plan, double* sums) noexcept nogil:
+                            int activation, bint streams, Py_ssize_t chunk, const Plan* plan, double* sums) noexcept nogil:
     """dz = g · act'(z), Σ dz and Σ dz · (x − centre) over one chunk of wide rows; x, y and dz may be NULL, as in products_of_block."""
     cdef Py_ssize_t start = plan.wide * chunk // plan.chunks, end = plan.wide * (chunk + 1) // plan.chunks, at
     cdef Py_ssize_t strip = TGC_STRIP * TGC_BYTES // sizeof(floating), stride = plan.width * sizeof(floating) // TGC_BYTES
@@ -156,14 +129,16 @@ cdef void products_of_chunk(const floating* g, const floating* x, const floating
             if floating is float:
                 products_of_block(<const vector_float*>(g + at), <const vector_float*>further(x, at),
                                   <const vector_float*>further(y, at), <const vector_float*>further(centre, j),
-                                  <vector_float*>further(dz, at), rows, stride, activation, <vector_float*>part)
+                                  <vector_float*>further(dz, at), rows, stride, activation, streams, <vector_float*>part)
             else:
                 products_of_block(<const vector_double*>(g + at), <const vector_double*>further(x, at),
                                   <const vector_double*>further(y, at), <const vector_double*>further(centre, j),
-                                  <vector_double*>further(dz, at), rows, stride, activation, <vector_double*>part)
+                                  <vector_double*>further(dz, at), rows, stride, activation, streams, <vector_double*>part)
             for k in range(strip):
                 once[j + k] += part[k]
                 product[j + k] += part[strip + k]
+    if streams:
+        fence()
 
 
 cdef void fold_chunks(double* sums, const Plan* plan, double* totals) noexcept nogil:
@@ -205,55 +180,6 @@ cdef void add_products_of_rest(const floating* g, const floating* x, const float
             totals[plan.C + c] += d * (<double>x[i] - centre[c])
         if dz != NULL:
             dz[i] = d
-
-
-cdef void tile(floating* factors, Py_ssize_t kinds, const Plan* plan) noexcept nogil:
-    """Repeat the first C columns of each of `kinds` rows of factors along its whole width."""
-    cdef Py_ssize_t kind, j
-    for kind in range(kinds):
-        for j in range(plan.C, plan.width):
-            factors[kind * plan.width + j] = factors[kind * plan.width + j - plan.C]
-
-
-cdef void apply_chunk(const floating* x, const floating* factors, const floating* residual, floating* y, int activation,
-                      Py_ssize_t chunk, const Plan* plan) noexcept nogil:
-    """apply_rows for one chunk; the last chunk takes the rows left over too."""
-    cdef Py_ssize_t start = plan.wide * chunk // plan.chunks, rows = plan.wide * (chunk + 1) // plan.chunks - start, w = plan.width
-    cdef Py_ssize_t i, c, at = start * w
-    cdef const floating* beside = further(residual, at)
-    if floating is float:
-        apply_rows(<const vector_float*>(x + at), <const vector_float*>factors, <const vector_float*>beside, <vector_float*>(y + at),
-                   rows, w * 4 // TGC_BYTES, activation)
-    else:
-        apply_rows(<const vector_double*>(x + at), <const vector_double*>factors, <const vector_double*>beside, <vector_double*>(y + at),
-                   rows, w * 8 // TGC_BYTES, activation)
-    if chunk == plan.chunks - 1:
-        for i in range((plan.M - plan.rest) * plan.C, plan.M * plan.C):
-            c = i % plan.C
-            y[i] = (x[i] - factors[c]) * factors[w + c] + factors[2 * w + c]
-            if residual != NULL:
-                y[i] = y[i] + residual[i]
-            if activation == 1 and y[i] < 0:
-                y[i] = 0
-
-
-cdef void combine_chunk(const floating* g, const floating* x, const floating* y, const floating* factors, floating* dx, int activation,
-                        Py_ssize_t chunk, const Plan* plan) noexcept nogil:
-    """combine_rows for one chunk; the last chunk takes the rows left over too."""
-    cdef Py_ssize_t start = plan.wide * chunk // plan.chunks, rows = plan.wide * (chunk + 1) // plan.chunks - start, w = plan.width
-    cdef Py_ssize_t i, c, at = start * w
-    cdef const floating* result = further(y, at)
-    if floating is float:
-        combine_rows(<const vector_float*>(g + at), <const vector_float*>(x + at), <const vector_float*>result,
-                     <const vector_float*>factors, <vector_float*>(dx + at), rows, w * 4 // TGC_BYTES, activation)
-    else:
-        combine_rows(<const vector_double*>(g + at), <const vector_double*>(x + at), <const vector_double*>result,
-                     <const vector_double*>factors, <vector_double*>(dx + at), rows, w * 8 // TGC_BYTES, activation)
-    if chunk == plan.chunks - 1:
-        for i in range((plan.M - plan.rest) * plan.C, plan.M * plan.C):
-            c = i % plan.C
-            dx[i] = (sloped_number(g[i], y, i, activation) * factors[3 * w + c]
-                     + ((x[i] - factors[c]) * factors[w + c] + factors[2 * w + c]))
 
 
 cdef inline double not_below_zero(double value) noexcept nogil:

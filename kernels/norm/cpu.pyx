@@ -15,7 +15,11 @@ from libc.math cimport sqrt
 include "common.pxi"
 
 include "slope.pxi"
+include "stores.pxi"
+include "transcendental.pxi"
 include "norm/columns.pxi"
+include "norm/apply.pxi"
+include "norm/response.pxi"
 
 
 # ---- batch normalisation: one statistic per channel, chunks of rows in parallel
@@ -28,6 +32,7 @@ def batch_norm_forward(const floating[:, ::1] x, const floating[::1] scale, cons
     cdef Plan plan = plan_of(x.shape[0], x.shape[1], 64)
     cdef int threads = threads_for(plan.M * plan.C)
     cdef Py_ssize_t chunk, c, w = plan.width
+    cdef bint streams = may_stream(&y[0, 0], plan.M * plan.C, w, sizeof(floating))
     cdef double mu, spread, slope
     cdef double* sums = <double*>scratch(plan.chunks * 2 * w + 2 * plan.C, 3 * w, sizeof(floating))
     cdef double* totals = sums + plan.chunks * 2 * w
@@ -55,7 +60,7 @@ def batch_norm_forward(const floating[:, ::1] x, const floating[::1] scale, cons
             factors[2 * w + c] = <floating>(shift[c] - (mu - mean[c]) * slope)       # what rounding the mean took away
         tile(factors, 3, &plan)
         for chunk in prange(plan.chunks, schedule="static", num_threads=threads):
-            apply_chunk(&x[0, 0], factors, beside, &y[0, 0], activation, chunk, &plan)
+            apply_chunk(&x[0, 0], factors, beside, &y[0, 0], activation, streams, chunk, &plan)
     free(sums)
 
 
@@ -69,6 +74,8 @@ def batch_norm_backward(const floating[:, ::1] g, const floating[:, ::1] x, cons
     cdef Plan plan = plan_of(x.shape[0], x.shape[1], 64)
     cdef int threads = threads_for(plan.M * plan.C)
     cdef Py_ssize_t chunk, c, w = plan.width
+    cdef bint streams = may_stream(&dx[0, 0], plan.M * plan.C, w, sizeof(floating))
+    cdef bint streams_dz = dresidual is not None and may_stream(&dresidual[0, 0], plan.M * plan.C, w, sizeof(floating))
     cdef double inverse, gain
     cdef double* sums = <double*>scratch(plan.chunks * 2 * w + 2 * plan.C, 4 * w, sizeof(floating))
     cdef double* totals = sums + plan.chunks * 2 * w
@@ -85,7 +92,7 @@ def batch_norm_backward(const floating[:, ::1] g, const floating[:, ::1] x, cons
             factors[c] = mean[c]
         tile(factors, 1, &plan)
         for chunk in prange(plan.chunks, schedule="static", num_threads=threads):
-            products_of_chunk(cotangent, &x[0, 0], result, factors, kept, activation, chunk, &plan, sums)
+            products_of_chunk(cotangent, &x[0, 0], result, factors, kept, activation, streams_dz, chunk, &plan, sums)
         fold_chunks(sums, &plan, totals)
         add_products_of_rest(cotangent, &x[0, 0], result, factors, kept, activation, &plan, totals)
         for c in range(plan.C):
@@ -98,7 +105,7 @@ def batch_norm_backward(const floating[:, ::1] g, const floating[:, ::1] x, cons
         if kept != NULL:
             cotangent, activation = kept, 0
         for chunk in prange(plan.chunks, schedule="static", num_threads=threads):
-            combine_chunk(cotangent, &x[0, 0], result, factors, &dx[0, 0], activation, chunk, &plan)
+            combine_chunk(cotangent, &x[0, 0], result, factors, &dx[0, 0], activation, streams, chunk, &plan)
     free(sums)
 
 
@@ -109,6 +116,7 @@ def affine(const floating[:, ::1] x, const floating[::1] scale, const floating[:
         return
     cdef Plan plan = plan_of(x.shape[0], x.shape[1], 64)
     cdef Py_ssize_t chunk, c, w = plan.width
+    cdef bint streams = may_stream(&y[0, 0], plan.M * plan.C, w, sizeof(floating))
     cdef floating* factors = <floating*>scratch(0, 3 * w, sizeof(floating))
     cdef const floating* beside = NULL
     if residual is not None:
@@ -118,7 +126,7 @@ def affine(const floating[:, ::1] x, const floating[::1] scale, const floating[:
             factors[c], factors[w + c], factors[2 * w + c] = 0, scale[c], shift[c]
         tile(factors, 3, &plan)
         for chunk in prange(plan.chunks, schedule="static", num_threads=threads_for(plan.M * plan.C)):
-            apply_chunk(&x[0, 0], factors, beside, &y[0, 0], activation, chunk, &plan)
+            apply_chunk(&x[0, 0], factors, beside, &y[0, 0], activation, streams, chunk, &plan)
     free(factors)
 
 
@@ -173,7 +181,7 @@ cdef void normalise_part(const floating* x, floating* y, floating* mean, floatin
                 factors[w + c] = <floating>slope
                 factors[2 * w + c] = <floating>((mean[n * G + group] - mu) * slope)
         tile(factors, 3, plan)
-        apply_chunk(x + n * size, factors, <const floating*>NULL, y + n * size, 0, 0, plan)
+        apply_chunk(x + n * size, factors, <const floating*>NULL, y + n * size, 0, False, 0, plan)
 
 
 def group_norm_backward(const floating[:, :, :, ::1] g, const floating[:, :, :, ::1] x, const floating[:, ::1] mean,
@@ -204,7 +212,7 @@ cdef void gradient_part(const floating* g, const floating* x, const floating* me
         for c in range(plan.C):
             factors[c] = mean[n * G + c // channels]
         tile(factors, 1, plan)
-        products_of_chunk(g + n * size, x + n * size, <const floating*>NULL, factors, <floating*>NULL, 0, 0, plan, sums)
+        products_of_chunk(g + n * size, x + n * size, <const floating*>NULL, factors, <floating*>NULL, 0, False, 0, plan, sums)
         fold_chunks(sums, plan, totals)
         add_products_of_rest(g + n * size, x + n * size, <const floating*>NULL, factors, <floating*>NULL, 0, plan, totals)
         for group in range(G):
@@ -216,4 +224,34 @@ cdef void gradient_part(const floating* g, const floating* x, const floating* me
             for c in range(group * channels, (group + 1) * channels):
                 set_gradient_factors(factors + c, w, inverse, inverse, mean_g, mean_product)
         tile(factors, 4, plan)
-        combine_chunk(g + n * size, x + n * size, <const floating*>NULL, factors, dx + n * size, 0, 0, plan)
+        combine_chunk(g + n * size, x + n * size, <const floating*>NULL, factors, dx + n * size, 0, False, 0, plan)
+
+
+# ---- local response normalisation: rows in parallel
+
+def local_response_norm_forward(const floating[:, ::1] x, floating[:, ::1] y, Py_ssize_t size, double alpha, double beta, double k):
+    """reference.local_response_norm_forward. One run of rows per thread: no row depends on another."""
+    cdef Py_ssize_t M = x.shape[0], C = x.shape[1], part
+    if M * C == 0:
+        return
+    cdef int threads = threads_for(M * C)
+    cdef Response r = response_of(C, size, alpha, beta, k)
+    cdef floating* memory = <floating*>zeros(threads * 3 * r.length, sizeof(floating))
+    for part in prange(threads, nogil=True, schedule="static", num_threads=threads):
+        response_part(&x[0, 0], &y[0, 0], M * part // threads, M * (part + 1) // threads, &r, memory + part * 3 * r.length)
+    free(memory)
+
+
+def local_response_norm_backward(const floating[:, ::1] g, const floating[:, ::1] x, floating[:, ::1] dx, Py_ssize_t size, double alpha,
+                                 double beta, double k):
+    """reference.local_response_norm_backward. One run of rows per thread: no row depends on another."""
+    cdef Py_ssize_t M = x.shape[0], C = x.shape[1], part
+    if M * C == 0:
+        return
+    cdef int threads = threads_for(M * C)
+    cdef Response r = response_of(C, size, alpha, beta, k)
+    cdef floating* memory = <floating*>zeros(threads * 5 * r.length, sizeof(floating))
+    for part in prange(threads, nogil=True, schedule="static", num_threads=threads):
+        response_gradient_part(&g[0, 0], &x[0, 0], &dx[0, 0], M * part // threads, M * (part + 1) // threads, &r,
+                               memory + part * 5 * r.length)
+    free(memory)

@@ -1,4 +1,7 @@
-"""Batch and group normalisation: values minus their mean, divided by their standard deviation, and the derivatives of that."""
+"""Batch and group normalisation: values minus their mean, divided by their standard deviation, and the derivatives of that.
+
+And local response normalisation, which takes no mean: values divided by a power of their neighbours' squares.
+"""
 from __future__ import annotations
 
 import numpy as np
@@ -78,3 +81,39 @@ def group_norm_backward(g, x, mean, variance, dx, epsilon):
     inverse = 1 / np.sqrt(variance.astype(np.float64)[:, None, :, None] + epsilon)
     normal = (x - mean.astype(np.float64)[:, None, :, None]) * inverse
     dx[...] = inverse * (g - g.mean((1, 3), keepdims=True, dtype=np.float64) - normal * (g * normal).mean((1, 3), keepdims=True))
+
+
+def local_response_norm_forward(x, y, size, alpha, beta, k):
+    """y[m, c] = x[m, c] / base[m, c]^beta,  base[m, c] = k + alpha/size · Σ x[m, j]² (Krizhevsky et al. 2012, section 3.3).
+
+    The sum is over the channels j = c − ⌊size/2⌋ … c + ⌊(size − 1)/2⌋ that exist.
+
+    x, y  (M, C); y filled
+    """
+    y[...] = x / _response_base(x, size, alpha, k) ** beta
+
+
+def local_response_norm_backward(g, x, dx, size, alpha, beta, k):
+    """dx[m, c] = g[m, c] / base[m, c]^beta − 2 · alpha/size · beta · x[m, c] · Σ (g · x / base^(beta + 1))[m, j].
+
+    The sum is over the channels j whose windows hold c: j = c − ⌊(size − 1)/2⌋ … c + ⌊size/2⌋, those that exist.
+
+    g, x, dx  (M, C); dx filled
+    """
+    base = _response_base(x, size, alpha, k)
+    direct = g / base ** beta
+    dx[...] = direct - 2 * alpha / size * beta * x * _window_sums(direct * x / base, (size - 1) // 2, size // 2)
+
+
+def _response_base(x, size, alpha, k):
+    return k + alpha / size * _window_sums(x.astype(np.float64) ** 2, size // 2, (size - 1) // 2)
+
+
+def _window_sums(values, before, after):
+    """Σ values[m, j] over j = c − before … c + after, channels that exist."""
+    C = values.shape[1]
+    sums = np.zeros_like(values)
+    for step in range(-min(before, C - 1), min(after, C - 1) + 1):
+        to, source = slice(max(0, -step), min(C, C - step)), slice(max(0, step), min(C, C + step))
+        sums[:, to] += values[:, source]
+    return sums

@@ -69,6 +69,7 @@ cdef inline Py_ssize_t end_tap(Py_ssize_t start, Py_ssize_t dilation, Py_ssize_t
 
 
 include "pool/taps.pxi"
+include "stores.pxi"
 include "pool/stream.pxi"
 include "pool/blocks.pxi"
 include "pool/windows.pxi"

@@ -162,6 +162,60 @@ def test_compiled_group_norm_is_the_references(variant, N, L, G, D, dtype):
     assert_all_close(got, wanted, 2e-4 if dtype == np.float32 else 1e-10)
 
 
+def response(variant, x, g, size, alpha, beta, k):
+    """[y, dx] of one forward and one backward of local response normalisation."""
+    y, dx = poisoned(x.shape, x.shape, dtype=x.dtype)
+    kernel(variant, "local_response_norm_forward", x.dtype)(x, y, size, alpha, beta, k)
+    kernel(variant, "local_response_norm_backward", x.dtype)(g, x, dx, size, alpha, beta, k)
+    return [y, dx]
+
+
+@pytest.mark.parametrize("variant", EVERY)
+def test_neighbouring_channels_by_hand(variant):
+    """Two channels below and one above, k = 1, alpha = 4: base = 1 + Σ x², here 2, 6, 10, 18 and 18."""
+    x = np.array([[1., 0, 2, 2, 3]])
+    y, dx = response(variant, x, np.array([[0., 0, 1, 0, 0]]), 4, 4.0, 1.0, 1.0)
+    np.testing.assert_allclose(y, [[1 / 2, 0, 2 / 10, 2 / 18, 3 / 18]])
+    np.testing.assert_allclose(dx, [[-0.04, 0, 0.1 - 0.08, -0.08, 0]], atol=1e-15)    # − 2 x · 2/10² wherever channel 2 looks
+
+
+@pytest.mark.parametrize("variant", EVERY)
+@pytest.mark.parametrize("beta", [0.75, 0.5, 1.3])
+@pytest.mark.parametrize(("shape", "size"), [((3, 1), 5), ((9, 3), 2), ((40, 7), 5), ((150, 16), 4), ((33, 96), 5), ((2, 1500), 3),
+                                             ((5, 6), 40)])
+def test_local_response_norm_and_its_gradient_are_torchs(variant, shape, size, beta):
+    torch = pytest.importorskip("torch")
+    x, g = normal(shape, np.float64), normal(shape, np.float64, 1)
+    leaf = torch.tensor(x, requires_grad=True)
+    theirs = torch.nn.functional.local_response_norm(leaf[:, :, None], size, 0.7, beta, 1.5)[:, :, 0]
+    theirs.backward(torch.tensor(g))
+    assert_all_close(response(variant, x, g, size, 0.7, beta, 1.5), [theirs.detach().numpy(), leaf.grad.numpy()], 1e-12)
+
+
+@pytest.mark.parametrize("variant", MODULES)
+@given(M=st.integers(0, 70), C=CHANNELS, size=st.integers(1, 9), dtype=DTYPES, beta=st.sampled_from([0.75, 0.6]))
+def test_compiled_local_response_norm_is_the_references(variant, M, C, size, dtype, beta):
+    x, g = normal((M, C), dtype), normal((M, C), dtype, 1)
+    assert_all_close(response(variant, x, g, size, 0.5, beta, 2.0), response("reference", x, g, size, 0.5, beta, 2.0),
+                     1e-5 if dtype == np.float32 else 1e-12)
+
+
+@pytest.mark.parametrize("variant", EVERY)
+def test_one_rows_zeros_and_infinities_stay_in_its_windows(variant):
+    """With k = 0 a window of zeros is 0 / 0; the channels and rows beside it are as they are without it."""
+    x, g = normal((4, 9), np.float64), normal((4, 9), np.float64, 1)
+    spoilt = x.copy()
+    spoilt[1] = 0, 0, 0, 0, 0, 1, 2, 3, 4
+    spoilt[2, 8], spoilt[3, 0] = np.nan, np.inf
+    with np.errstate(all="ignore"):
+        y, dx = response(variant, spoilt, g, 3, 1.0, 0.75, 0.0)
+    plain = response(variant, x, g, 3, 1.0, 0.75, 0.0)
+    for got, wanted in zip((y, dx), plain):
+        np.testing.assert_array_equal(got[0], wanted[0])
+    assert np.isnan(y[1]).tolist() == [True] * 4 + [False] * 5
+    assert np.isfinite(dx[1, 5:]).all() and np.isfinite(dx[2, :6]).all() and np.isfinite(dx[3, 3:]).all()
+
+
 @pytest.mark.parametrize("variant", EVERY)
 @pytest.mark.parametrize("C", [3, 16])
 def test_statistics_are_accurate_far_from_zero(variant, C):
@@ -206,6 +260,7 @@ def test_thread_count_changes_no_bit(variant, C):
         for threads in 1, 2, 3:
             MODULES[variant].set_threads(threads)
             filled = batch_norm(variant, x, g, scale, shift, residual=g, activation=1) + group_norm(variant, sample, sample_g)
+            filled += response(variant, x, g, 5, 0.1, 0.75, 2.0)
             results.append([a.tobytes() for a in filled])
     finally:
         MODULES[variant].set_threads(1)

@@ -147,6 +147,7 @@ def test_finite_differences_agree_to_second_order(backend):
     gradcheck(lambda *t: layer_norm(*t), arrays)
     gradcheck(lambda x, *t: group_norm(x, 2, *t), arrays)
     gradcheck(lambda x: local_response_norm(x, 2, alpha=0.5), arrays[:1])
+    gradcheck(lambda x: local_response_norm(x, 3, alpha=0.5, beta=1.2, k=1), arrays[:1])
     gradcheck(lambda *t: batch_norm_inference(*t), [*arrays, arrays[2], arrays[1]])
 
 
@@ -215,6 +216,29 @@ def test_local_response_norm_is_pytorchs(backend, shape, size, dtype, beta):
     yours = theirs(lambda x: channels_last(F.local_response_norm(channels_first(x), size, 0.3, beta, 2.0)), [x], g)
     for got, expected in zip(mine, yours):
         close(got, expected)
+
+
+@given(shape=SHAPES, size=st.integers(1, 6), beta=st.sampled_from((0.75, 0.6)))
+def test_local_response_norm_is_its_composition_to_second_order(backend, shape, size, beta):
+    (x, _, _), g, (weights, _, _) = example(shape)
+
+    def composition(x):
+        squares = tgc.square(x).reshape((int(np.prod(shape[:-1])), 1, shape[-1], 1))
+        total = tgc.sum_pool2d(squares, (1, size), stride=1, padding=((0, 0), (size // 2, (size - 1) // 2))).reshape(shape)
+        return x / (1.5 + total * (0.3 / size)) ** beta
+
+    def fused(x):
+        return local_response_norm(x, size, alpha=0.3, beta=beta, k=1.5)
+    recorded = ours(fused, [x], g, [weights])
+    for got, expected in zip(recorded, ours(composition, [x], g, [weights]), strict=True):
+        close(got, expected)
+    for got, expected in zip(ours(fused, [x], g), recorded):
+        close(got, expected)
+
+
+def test_local_response_norm_keeps_its_input_alone(rng):
+    x = tgc.Tensor(rng.standard_normal((4, 3)), requires_grad=True)
+    assert {*local_response_norm(x).node.kept} == {"x"}
 
 
 def test_the_papers_local_response_norm_is_alpha_times_size(backend, rng):

@@ -16,7 +16,7 @@ from typing import Any
 from tinygradconv.autodiff import primitive, recording
 from tinygradconv.geometry import integer, real
 from tinygradconv.ops.batch_norm import batch_norm, batch_norm_inference, normalised, per_channel, positive
-from tinygradconv.ops.elementwise import sqrt, square
+from tinygradconv.ops.elementwise import square
 from tinygradconv.ops.pool import sum_pool2d
 from tinygradconv.ops.shape import as_axes
 from tinygradconv.ops.spelling import numpy_names
@@ -106,6 +106,39 @@ def group_norm(x: Any, groups: int, scale: Any = None, shift: Any = None, *, eps
     return _affine("group_norm", y, scale, shift, (C,))
 
 
+@primitive
+def _local_response_norm(be: Any, x: Any, *, size: int, alpha: float, beta: float, k: float) -> Any:
+    rows, y = (math.prod(x.shape[:-1]), x.shape[-1]), be.empty(x.shape, x.dtype)
+    be.run("local_response_norm_forward", x.reshape(rows), y.reshape(rows), size, alpha, beta, k)
+    return y
+
+
+@primitive(differentiable=False)
+def _local_response_norm_backward(be: Any, g: Any, x: Any, *, size: int, alpha: float, beta: float, k: float) -> Any:
+    rows, dx = (math.prod(x.shape[:-1]), x.shape[-1]), be.empty(x.shape, x.dtype)
+    be.run("local_response_norm_backward", g.reshape(rows), x.reshape(rows), dx.reshape(rows), size, alpha, beta, k)
+    return dx
+
+
+def _local_response_norm_rule(g: Tensor, x: Tensor, size: int, alpha: float, beta: float, k: float) -> Tensor:
+    """dx = g / base^beta − 2 · alpha/size · beta · x · Σ g·x / base^(beta + 1), the sum over the channels whose windows hold this one."""
+    if not recording():
+        return _local_response_norm_backward(g, x, size=size, alpha=alpha, beta=beta, k=k)
+    base = _window_sums(square(x), size // 2, (size - 1) // 2) * (alpha / size) + k
+    direct = g / base ** beta
+    return direct - x * _window_sums(direct * x / base, (size - 1) // 2, size // 2) * (2 * alpha * beta / size)
+
+
+def _window_sums(x: Tensor, before: int, after: int) -> Tensor:
+    """Σ x[…, j] over the channels j = c − before … c + after that exist: the channels are the columns of an image of one row."""
+    image = x.reshape((math.prod(x.shape[:-1]), 1, x.shape[-1], 1))
+    return sum_pool2d(image, (1, before + 1 + after), stride=1, padding=((0, 0), (before, after))).reshape(x.shape)
+
+
+_local_response_norm.vjp(x=_local_response_norm_rule)
+_local_response_norm.name = "local_response_norm"
+
+
 @numpy_names
 def local_response_norm(x: Any, size: int = 5, *, alpha: float = 1e-4, beta: float = 0.75, k: float = 2.0) -> Tensor:
     """y[…, c] = x[…, c] / (k + alpha/size · Σ x[…, j]²)^beta, the sum over the channels j = c − ⌊size/2⌋ … c + ⌊(size − 1)/2⌋ that exist.
@@ -121,10 +154,4 @@ def local_response_norm(x: Any, size: int = 5, *, alpha: float = 1e-4, beta: flo
         raise ValueError(f"{name}: k and alpha must be at least 0, as a power of their sum is taken, got k {k}, alpha {alpha}")
     if x.ndim < 1 or x.shape[-1] < 1:
         raise ValueError(f"{name}: x must have channels on its last axis, got shape {x.shape}")
-    squares = square(x).reshape((math.prod(x.shape[:-1]), 1, x.shape[-1], 1))       # channels as the columns of an image of one row
-    total = sum_pool2d(squares, (1, size), stride=1, padding=((0, 0), (size // 2, (size - 1) // 2)))
-    base = total.reshape(x.shape) * (alpha / size) + k
-    if beta == 0.75:                                          # what every published network uses: two roots are far cheaper than a power
-        root = sqrt(base)
-        return x / (root * sqrt(root))
-    return x / base ** beta
+    return _local_response_norm(x, size=size, alpha=alpha, beta=beta, k=k)
