@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tinygradconv.kernels import KERNELS
 
 import tinygradconv as tgc
 from benchmarks.gate import plants
@@ -196,18 +195,19 @@ def test_what_cannot_be_measured_is_status_2(tmp_path, capsys):
 
 # What is planted.
 @pytest.mark.parametrize("plant", [plant for plant in plants.PLANTS if not plant.work.startswith("dispatch")], ids=str)
-def test_a_kernel_plant_finds_its_place(plant, tmp_path, monkeypatch):
-    names, run = [], type(CPU).run
-    work = WORKS[plant.work]()
-    monkeypatch.setattr(type(CPU), "run", lambda self, kernel, *arguments, **options: (names.append(kernel),
-                                                                                     run(self, kernel, *arguments, **options))[1])
-    work.call()
-    kernel = names[-1]
-    folder = tmp_path / KERNELS[kernel].folder
-    shutil.copytree(ROOT / "kernels" / KERNELS[kernel].folder, folder)
+def test_a_kernel_plant_finds_its_place(plant, tmp_path):
+    name, kernel = plants.last_kernel(WORKS[plant.work]())
+    folder = tmp_path / name
+    shutil.copytree(ROOT / "kernels" / name, folder)
     plants._plant_in_kernel(folder, kernel, 1234, plant.kind)
     text = "\n".join(path.read_text() for path in folder.glob("*.p*"))
     assert re.search(rf'\ndef {kernel}\([^"]*\):\n    """[^"]*"""\n    waste\(1234\)\n', text)
+    assert '\ncdef extern from *:\n    """\n    static void waste(' in text                 # on lines of its own, not in a comment
+
+
+def test_the_plant_is_in_the_kernel_that_runs():
+    assert plants.last_kernel(WORKS["conv resnet_3x3_64_56: grad-weight"]()) == ("winograd", "winograd_grad_weight")
+    assert plants.last_kernel(WORKS["conv resnet_3x3_64_56 exact: grad-weight"]()) == ("conv", "conv2d_grad_weight")
 
 
 def test_the_dispatch_plant_finds_its_place(tmp_path):

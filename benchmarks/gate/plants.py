@@ -11,9 +11,16 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+from tinygradconv.kernels import KERNELS
+
+from tinygradconv.backends import CPU
 
 from .build import Commit, GateError, git
+
+if TYPE_CHECKING:
+    from .works import Work
 
 BODIES = {"busy": "", "stalled": "pause"}
 # Each product needs the one before, so a turn takes as long wherever the compiler puts it.
@@ -38,15 +45,19 @@ PLANTS = [Plant(work, kind) for kind in BODIES for work in (
     "pool resnet_max_3x3_stride_2: forward")] + [Plant("dispatch tanh: unrecorded", "busy")]
 
 TRACE = """
-import json, sys
-from tinygradconv.backends.cpu import CPUBackend
-from tinygradconv.kernels import KERNELS
+import sys
+from benchmarks.gate.plants import last_kernel
 from benchmarks.gate.works import WORKS
-work, names, run = WORKS[sys.argv[1]](), [], CPUBackend.run
-CPUBackend.run = lambda self, kernel, *arguments, **options: names.append(kernel) or run(self, kernel, *arguments, **options)
-work.call()
-print(KERNELS[names[-1]].folder, names[-1], len(names))
+print(*last_kernel(WORKS[sys.argv[1]]()))
 """
+
+
+def last_kernel(work: Work) -> tuple[str, str]:
+    """(folder, name) of the kernel that is the last to be called for the first time: the one that runs, where it stands in for another."""
+    CPU._calls.clear()                             # how each kernel is called is remembered in the order of first calls
+    work.call()
+    name = list(CPU._calls)[-1][0]
+    return KERNELS[name].folder, name
 
 
 def planted(plant: Plant, commit: Commit, seconds: float, clone: Path) -> str:
@@ -58,7 +69,7 @@ def planted(plant: Plant, commit: Commit, seconds: float, clone: Path) -> str:
         done = subprocess.run([*commit.python("x")[:2], "-c", TRACE, plant.work], env=commit.environment(), capture_output=True, text=True)
         if done.returncode:
             raise GateError(f"{plant.work}: {done.stderr}")
-        folder, kernel, calls = done.stdout.split()
+        folder, kernel = done.stdout.split()
         turns = round(seconds / 10 / _seconds_a_turn(plant.kind))
         _plant_in_kernel(clone / "kernels" / folder, kernel, turns, plant.kind)
     git(clone, "-c", "user.name=gate", "-c", "user.email=gate@localhost", "commit", "--quiet", "--all", "--message", f"waste: {plant}")
@@ -72,11 +83,10 @@ def _plant_in_kernel(folder: Path, kernel: str, turns: int, kind: str) -> None:
         raise GateError(f"{folder.name}: no single file with 'def {kernel}(', to plant in")
     text = sources[0].read_text()
     declared = f'cdef extern from *:\n    """\n    {WASTE.format(body=BODIES[kind])}\n    """\n    void waste(long turns) nogil\n\n\n'
-    head = re.search(rf'^def {kernel}\((?:[^"]*?)\):\n\s+""".*?"""\n', text, re.M | re.S)
+    head = re.search(rf'^(?:@[^\n]*\n)*def {kernel}\((?:[^"]*?)\):\n\s+""".*?"""\n', text, re.M | re.S)     # decorators stay on it
     if head is None:
         raise GateError(f"{sources[0].name}: {kernel} has no docstring to plant after")
-    before = text.rfind("\n\n\n", 0, head.start()) + 3             # a decorator stays on its function
-    sources[0].write_text(text[:before] + declared + text[before:head.end()] + f"    waste({turns})\n" + text[head.end():])
+    sources[0].write_text(text[:head.start()] + declared + text[head.start():head.end()] + f"    waste({turns})\n" + text[head.end():])
 
 
 def _plant_in_dispatch(source: Path, seconds: float) -> None:

@@ -43,18 +43,25 @@ def _pair(name: str, op: Callable[[tgc.Tensor], tgc.Tensor], shape: tuple[int, .
     WORKS[f"{name}: gradient"] = gradient
 
 
-def _product(name: str, op: Callable[[tgc.Tensor, tgc.Tensor], tgc.Tensor], a_shape: tuple[int, ...], b_shape: tuple[int, ...]) -> None:
-    """Three works, of an op that is linear in both its inputs: the op, and the gradient of each input alone."""
+def _product(name: str, op: Callable[[tgc.Tensor, tgc.Tensor], tgc.Tensor], a_shape: tuple[int, ...], b_shape: tuple[int, ...],
+             settings: Callable[[], Any] = contextlib.nullcontext) -> None:
+    """Three works, of an op that is linear in both its inputs: the op, and the gradient of each input alone; all under `settings`."""
+    def under_settings(call: Callable[[], Any]) -> Callable[[], Any]:
+        def within() -> Any:
+            with settings():
+                return call()
+        return call if settings is contextlib.nullcontext else within
+
     def forward() -> Work:
         a, b = constant(a_shape), constant(b_shape, seed=1)
-        return Work(lambda: op(a, b))
+        return Work(under_settings(lambda: op(a, b)))
 
     def gradient(of_a: bool) -> Work:
         a = (variable if of_a else constant)(a_shape)
         b = (constant if of_a else variable)(b_shape, seed=1)
         y = op(a, b)
         g, leaf = constant(y.shape, seed=2), a if of_a else b
-        return Work(lambda: tgc.grad(y, leaf, g), lambda: op(a, b), [leaf])
+        return Work(under_settings(lambda: tgc.grad(y, leaf, g)), lambda: op(a, b), [leaf])
 
     WORKS[f"{name}: forward"] = forward
     WORKS[f"{name}: grad-input"] = lambda: gradient(True)
@@ -70,11 +77,7 @@ EXACT = ("resnet20_3x3_16", "resnet_3x3_64_56")
 def _conv(layer: str, name: str, settings: Callable[[], Any] = contextlib.nullcontext) -> None:
     batch, size = CONVS[layer]
     shape = LAYERS[layer]._replace(N=batch, size=size)
-
-    def op(x: tgc.Tensor, w: tgc.Tensor) -> tgc.Tensor:
-        with settings():
-            return tgc.conv2d(x, w, **shape.options)
-    _product(name, op, shape.x_shape, shape.w_shape)
+    _product(name, lambda x, w: tgc.conv2d(x, w, **shape.options), shape.x_shape, shape.w_shape, settings)
 
 
 for _layer in CONVS:
