@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import importlib
-import importlib.machinery
+import pickle
 
 import numpy as np
 import pytest
@@ -75,6 +75,24 @@ def test_kernels_that_read_the_structure_take_any_operand(variant, array):
     y = np.full(plain.shape, np.nan)
     module.unary(array, y, "negative")
     np.testing.assert_array_equal(y, -plain)
+
+
+@pytest.mark.parametrize("variant", isa.variants())
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_copied_dtype_is_no_other_dtype(variant, dtype, monkeypatch):
+    """Arrays out of a pickle or a deep copy have dtype objects of their own; all that is computed from them inherits those."""
+    x = pickle.loads(pickle.dumps(np.arange(6, dtype=dtype).reshape(2, 3)))
+    assert x.dtype is not np.dtype(dtype) and x.dtype == dtype
+    elementwise, reduce = (importlib.import_module(f"tinygradconv._compiled.{idea}_{variant}") for idea in ("elementwise", "reduce"))
+    for module in elementwise, reduce:
+        monkeypatch.setattr(module, "reference", None)                 # so that to leave it to NumPy is an error
+    for y in np.empty_like(x), np.empty((2, 3), dtype):
+        elementwise.unary(x, y, "square")
+        np.testing.assert_array_equal(y, [[0, 1, 4], [9, 16, 25]])
+        elementwise.binary(np.ones(3, dtype), x, y, "add")
+        np.testing.assert_array_equal(y, [[1, 2, 3], [4, 5, 6]])
+        reduce.reduce(x, y[:1], "sum", (0,))
+        np.testing.assert_array_equal(y[:1], [[3, 5, 7]])
 
 
 def test_an_array_of_no_values_goes_through_every_kind_of_kernel():

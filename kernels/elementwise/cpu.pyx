@@ -7,18 +7,15 @@ functions that are not listed) is left to the NumPy definition.
 A task is a run of 16,384 values of y, worked in blocks that stay in the first-level cache. Operands that are broadcast are laid out over
 a block in a small buffer, so that there is one loop for each operation (vectors.pxi) and it always meets whole lines.
 """
-import numpy as np
-
 from tinygradconv.kernels.elementwise import reference
 
 include "common.pxi"
+include "dtype.pxi"
 include "transcendental.pxi"
 include "slope.pxi"
 include "elementwise/vectors.pxi"
 include "elementwise/operand.pxi"
 
-cdef object FLOAT = np.dtype(np.float32)
-cdef object DOUBLE = np.dtype(np.float64)
 cdef dict UNARY_NUMBERS = {"negative": NEGATIVE, "abs": ABS, "square": SQUARE, "exp": EXP, "tanh": TANH, "sigmoid": SIGMOID, "relu": RELU}
 cdef dict BINARY_NUMBERS = {"add": ADD, "subtract": SUBTRACT, "multiply": MULTIPLY, "divide": DIVIDE, "maximum": MAXIMUM,
                             "minimum": MINIMUM, "gate": GATE, "tanh_slope": TANH_SLOPE, "sigmoid_slope": SIGMOID_SLOPE}
@@ -31,17 +28,18 @@ check_layout()
 
 def unary(x, y, op):
     """reference.unary. One task per run of values."""
-    number, dtype = UNARY_NUMBERS.get(op), dtype_of(y)
-    if (number is None or dtype_of(x) is not dtype or not (dtype is FLOAT or dtype is DOUBLE)
-            or not mapped(number, x, None, y, dtype is FLOAT)):
+    cdef int kind = kind_of(dtype_of(y))
+    number = UNARY_NUMBERS.get(op)
+    if number is None or kind == OTHER or kind_of(dtype_of(x)) != kind or not mapped(number, x, None, y, kind == SINGLE):
         reference.unary(x, y, op)
 
 
 def binary(a, b, y, op):
     """reference.binary. One task per run of values."""
-    number, dtype = BINARY_NUMBERS.get(op), dtype_of(y)
-    if (number is None or dtype_of(a) is not dtype or dtype_of(b) is not dtype or not (dtype is FLOAT or dtype is DOUBLE)
-            or not mapped(number, a, b, y, dtype is FLOAT)):
+    cdef int kind = kind_of(dtype_of(y))
+    number = BINARY_NUMBERS.get(op)
+    if (number is None or kind == OTHER or kind_of(dtype_of(a)) != kind or kind_of(dtype_of(b)) != kind
+            or not mapped(number, a, b, y, kind == SINGLE)):
         reference.binary(a, b, y, op)
 
 

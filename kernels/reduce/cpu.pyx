@@ -7,14 +7,10 @@ are carried on in double, as are the few rows that no wide row holds. Blocks dep
 """
 from cpython.buffer cimport PyBUF_C_CONTIGUOUS, PyBuffer_Release, PyObject_GetBuffer
 
-import numpy as np
-
 from tinygradconv.kernels.reduce import reference
 
 include "common.pxi"
-
-cdef object FLOAT = np.dtype(np.float32)
-cdef object DOUBLE = np.dtype(np.float64)
+include "dtype.pxi"
 
 cdef enum:
     LINE = 512                  # columns, or columns of a wide row, that are added side by side
@@ -23,8 +19,8 @@ cdef enum:
 
 def reduce(x, y, op, axes):
     """reference.reduce. One task per block."""
-    dtype = x.dtype
-    if op != "sum" or y.dtype is not dtype or not (dtype is FLOAT or dtype is DOUBLE) or not summed(x, y, axes, dtype is FLOAT):
+    cdef int kind = kind_of(x.dtype)
+    if op != "sum" or kind == OTHER or kind_of(y.dtype) != kind or not summed(x, y, axes, kind == SINGLE):
         reference.reduce(x, y, op, axes)
 
 
