@@ -1,15 +1,20 @@
 """Batches in an order that depends only on the seed and the epoch, so that a run can go on in the middle of one."""
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from tinygradconv.geometry import integer
 from tinygradconv.ops.random import key_of, permutation
 
+from .augment.base import Augmentation, Chain, chain
+from .augment.normalize import Normalize
 from .dataset import DataSet, Split
+
+SHOWN = 8                       # positions of images in a note of an error
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,6 +23,15 @@ class Loader:
 
     With a `seed` epoch e goes through the images in the order of permutation(n, key_of(seed, "data order"), step=e), and `augment`,
     if any, works on the values that the images have on disk; without one they come in their own order, unchanged.
+
+    augment     an augmentation, a tuple of them, or a function (images, *, key, step) → images. Where it mixes images, labels are
+                probabilities, float32 (N, classes); where it has a Normalize, the loader's own is left out
+    drop_last   whether a last batch that is smaller is left out
+    workers     batches are made by so many threads, a few ahead of the one that is asked for; 0: each when it is asked for
+    processes   whether workers are processes instead: for a function of one's own that keeps Python busy. They are started anew for
+                every epoch, which takes about a second
+
+    The batches are the same whatever the workers. An error in making one has a note that says which, and of which images.
     """
 
     split: Split
@@ -25,26 +39,39 @@ class Loader:
     deviation: tuple[float, ...]
     batch_size: int
     seed: int | None = None
-    augment: Callable[..., np.ndarray] | None = None
+    augment: Augmentation | Sequence[Augmentation] | Callable[..., np.ndarray] | None = None
+    classes: int | None = None
+    drop_last: bool = False
+    workers: int = 1
+    processes: bool = False
 
     def __post_init__(self) -> None:
         integer("batch_size", self.batch_size, at_least=1, where="Loader")
+        integer("workers", self.workers, at_least=0, where="Loader")
         if self.seed is not None:
             integer("seed", self.seed, at_least=0, where="Loader")
+        object.__setattr__(self, "augment", chain(self.augment))
+        if self.augment is not None and (not callable(self.augment) or isinstance(self.augment, type)):
+            raise TypeError(f"Loader: augment must be an augmentation, a tuple of them or a function, got {self.augment!r}")
+        if self.augment is not None and self.seed is None:
+            raise ValueError("Loader: augment draws random numbers, so it needs a seed: Loader(…, seed=0)")
+        if not len(self):
+            raise ValueError(f"Loader: there are {len(self.split)} images, less than one batch of {self.batch_size}, and drop_last leaves "
+                             f"nothing. Use a smaller batch_size")
 
     @classmethod
-    def training(cls, data: DataSet, batch_size: int, seed: int, augment: Callable[..., np.ndarray] | None = None) -> Loader:
-        """The training images, shuffled anew in every epoch."""
-        return cls(data.train, data.mean, data.deviation, batch_size, seed, augment)
+    def training(cls, data: DataSet, batch_size: int, seed: int, augment: Any = None, **options: Any) -> Loader:
+        """The training images, shuffled anew in every epoch; options are drop_last, workers, processes."""
+        return cls(data.train, data.mean, data.deviation, batch_size, seed, augment, len(data.classes), **options)
 
     @classmethod
-    def testing(cls, data: DataSet, batch_size: int = 250) -> Loader:
+    def testing(cls, data: DataSet, batch_size: int = 250, **options: Any) -> Loader:
         """The test images, in order."""
-        return cls(data.test, data.mean, data.deviation, batch_size)
+        return cls(data.test, data.mean, data.deviation, batch_size, classes=len(data.classes), **options)
 
     def __len__(self) -> int:
         """The number of batches in an epoch."""
-        return -(-len(self.split) // self.batch_size)
+        return len(self.split) // self.batch_size if self.drop_last else -(-len(self.split) // self.batch_size)
 
     def order(self, epoch: int) -> np.ndarray:
         """The positions of the images in the order of this epoch."""
@@ -55,11 +82,61 @@ class Loader:
     def batches(self, epoch: int = 0, start: int = 0) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """The batches of one epoch, from batch `start` on: the same ones whether or not those before were drawn."""
         integer("start", start, at_least=0, where="batches")
-        order = self.order(epoch)
-        mean, deviation = np.array(self.mean, np.float32), np.array(self.deviation, np.float32)
-        for batch in range(start, len(self)):
+        order, finish = self.order(epoch), self._finish()
+
+        def arguments(batch: int) -> tuple[np.ndarray, np.ndarray, int, str, np.ndarray]:
             chosen = order[batch * self.batch_size:(batch + 1) * self.batch_size]
-            x = self.split.images[chosen].astype(np.float32)
-            if self.augment is not None:
-                x = self.augment(x, key=key_of(self.seed, "augmentation"), step=epoch * len(self) + batch)
-            yield (x - mean) / deviation, self.split.labels[chosen].astype(np.int64)
+            said = f"batch {batch} of epoch {epoch}"
+            return self.split.images[chosen], self.split.labels[chosen].astype(np.int64), epoch * len(self) + batch, said, chosen
+        pieces = range(start, len(self))
+        if not self.workers or not pieces:
+            return (finish(*arguments(batch)) for batch in pieces)
+        from . import prefetch
+        if self.processes:
+            return prefetch.processes(arguments, finish, pieces, self.workers)
+        return prefetch.threads(lambda batch: finish(*arguments(batch)), pieces, self.workers)
+
+    def _finish(self) -> _Finish:
+        steps = self.augment.steps if isinstance(self.augment, Chain) else (self.augment,)
+        normalize = None if any(isinstance(step, Normalize) for step in steps) else Normalize(self.mean, self.deviation)
+        classes = int(self.split.labels.max()) + 1 if self.classes is None else self.classes
+        return _Finish(self.augment, None if self.augment is None else key_of(self.seed, "augmentation"), normalize, classes)
+
+
+@dataclass(frozen=True)
+class _Finish:
+    """What is done with the images of a batch once they are found: a value, so that it can go to another process."""
+
+    augment: Any
+    key: int | None
+    normalize: Normalize | None
+    classes: int
+
+    def __call__(self, images: np.ndarray, labels: np.ndarray, step: int, said: str, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(images, labels) as the model gets them; an error says in a note where it happened: `said`, and the images chosen."""
+        try:
+            return self._made(images, labels, step)
+        except Exception as problem:
+            problem.add_note(f"in {said}{self._culprits(images, labels, step, chosen)}")
+            raise
+
+    def _made(self, images: np.ndarray, labels: np.ndarray, step: int) -> tuple[np.ndarray, np.ndarray]:
+        if isinstance(self.augment, Augmentation):
+            if self.augment.mixes:
+                labels = np.eye(self.classes, dtype=np.float32)[labels]
+            images, labels = self.augment.batch(images, labels, key=self.key, step=step)
+        elif self.augment is not None:
+            images = self.augment(images, key=self.key, step=step)
+        return images if self.normalize is None else self.normalize(images), labels
+
+    def _culprits(self, images: np.ndarray, labels: np.ndarray, step: int, chosen: np.ndarray) -> str:
+        """Which images it happens with when each is tried alone; with none or all of them, which images there are."""
+        bad = []
+        for i in range(len(images)):
+            try:
+                self._made(images[i:i + 1], labels[i:i + 1], step)
+            except Exception:
+                bad.append(i)
+        if 0 < len(bad) < len(images):
+            return f", with image {chosen[bad[0]]} of the data set (label {labels[bad[0]]})"
+        return f", images {', '.join(map(str, chosen[:SHOWN]))}{', …' if len(chosen) > SHOWN else ''} of the data set"

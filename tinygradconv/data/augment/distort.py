@@ -1,4 +1,4 @@
-"""Distorting images at random while learning, so that a small data set seems larger (LeCun et al. 1998, section III-C)."""
+"""Each image turned, scaled, sheared and shifted (LeCun et al. 1998, section III-C)."""
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -7,9 +7,11 @@ import numpy as np
 
 from tinygradconv.ops.random import uniform
 
+from .base import Augmentation
+
 
 @dataclass(frozen=True)
-class Distort:
+class Distort(Augmentation):
     """Random planar affine distortions, each image its own: every amount is drawn evenly from −value to +value.
 
     rotation  radians
@@ -24,7 +26,8 @@ class Distort:
     shift: float = 0.0
 
     def __call__(self, images: np.ndarray, *, key: int, step: int) -> np.ndarray:
-        """images (N, H, W, C) float32, distorted by the random numbers of (key, step); outside an image there is 0."""
+        """images (N, H, W, C), distorted by the random numbers of (key, step), float32; outside an image there is 0."""
+        images = images.astype(np.float32, copy=False)
         angle, sy, sx, shear, ty, tx = uniform((6, len(images)), key=key, step=step, low=-1.0, high=1.0).numpy().astype(np.float64)
         cosine, sine, shear = np.cos(angle * self.rotation), np.sin(angle * self.rotation), shear * self.shear
         rows = np.stack([cosine, cosine * shear + sine, -sine, cosine - sine * shear], -1).reshape(-1, 2, 2)   # rotation · shear, on (y, x)

@@ -1,0 +1,86 @@
+"""What every augmentation has in common, and several of them in order."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from tinygradconv.geometry import real
+from tinygradconv.ops.random import key_of
+
+
+class Augmentation:
+    """A change of the images of a batch by the random numbers of (key, step); see the package for those that there are."""
+
+    mixes: ClassVar[bool] = False        # whether it changes labels too, and so wants them as probabilities (N, classes)
+
+    def __call__(self, images: np.ndarray, *, key: int, step: int) -> np.ndarray:
+        """The changed images (N, H, W, C), in a new array."""
+        raise NotImplementedError
+
+    def batch(self, images: np.ndarray, labels: np.ndarray, *, key: int, step: int) -> tuple[np.ndarray, np.ndarray]:
+        """(images, labels), both changed where the augmentation mixes."""
+        return self(images, key=key, step=step), labels
+
+    def __rshift__(self, other: Any) -> Chain:
+        return Chain((self, other))
+
+
+@dataclass(frozen=True)
+class Chain(Augmentation):
+    """Augmentations one after another; each draws from a stream of its own. TypeError for what is none."""
+
+    steps: tuple[Augmentation, ...]
+
+    def __post_init__(self) -> None:
+        flat: list[Augmentation] = []
+        for step in self.steps:
+            if not isinstance(step, Augmentation):
+                written = f"{step.__name__}(…)" if isinstance(step, type) else "PadCrop(4) >> Flip()"
+                raise TypeError(f"augmentations are combined with augmentations, got {step!r}. Write {written}")
+            flat += step.steps if isinstance(step, Chain) else [step]
+        object.__setattr__(self, "steps", tuple(flat))
+
+    @property
+    def mixes(self) -> bool:                # type: ignore[override]
+        """Whether one of them changes labels."""
+        return any(step.mixes for step in self.steps)
+
+    def __call__(self, images: np.ndarray, *, key: int, step: int) -> np.ndarray:
+        """The images after all the steps; TypeError where one of them mixes labels."""
+        for i, one in enumerate(self.steps):
+            images = one(images, key=key_of(key, f"step {i}"), step=step)
+        return images
+
+    def batch(self, images: np.ndarray, labels: np.ndarray, *, key: int, step: int) -> tuple[np.ndarray, np.ndarray]:
+        """(images, labels) after all the steps."""
+        for i, one in enumerate(self.steps):
+            images, labels = one.batch(images, labels, key=key_of(key, f"step {i}"), step=step)
+        return images, labels
+
+    def __str__(self) -> str:
+        return " >> ".join(map(str, self.steps))
+
+
+def chain(augment: Any) -> Any:
+    """`augment` as one thing to call: a tuple or list of augmentations is their Chain; all else is left as it is."""
+    return Chain(tuple(augment)) if isinstance(augment, tuple | list) else augment
+
+
+def checked(where: str, images: Any, *, bytes_for: str = "") -> tuple[int, int, int, int]:
+    """The shape of images (N, H, W, C), uint8 or float32; TypeError or ValueError for others, or for floats where bytes are needed."""
+    if not isinstance(images, np.ndarray) or images.dtype not in (np.uint8, np.float32):
+        raise TypeError(f"{where}: images must be a NumPy array of uint8 or float32, got {getattr(images, 'dtype', type(images).__name__)}")
+    if images.ndim != 4:
+        raise ValueError(f"{where}: images must have the shape (N, H, W, C), got {images.shape}. Of a single one take image[None]")
+    if bytes_for and images.dtype != np.uint8:
+        raise TypeError(f"{where}: images must be bytes (uint8), got float32: {bytes_for}. "
+                        f"Put it before what makes floats (Distort, Mixup, Normalize, …)")
+    return images.shape
+
+
+def probability(where: str, value: Any) -> None:
+    """ValueError unless `value` is a number from 0 to 1."""
+    if not 0 <= real("probability", value, where=where) <= 1:
+        raise ValueError(f"{where}: probability must be from 0 to 1, got {value!r}")

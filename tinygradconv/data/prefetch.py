@@ -1,0 +1,58 @@
+"""Work done ahead in the background, in order, a few pieces at a time."""
+from __future__ import annotations
+
+import signal
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from contextvars import copy_context
+from multiprocessing import get_context
+from typing import Any
+
+from tinygradconv.settings import current, settings
+
+AHEAD = 2             # results that wait for being taken, beside those in work: steps are not all equally long
+
+
+def threads(work: Callable[[Any], Any], pieces: Sequence[Any], workers: int) -> Iterator[Any]:
+    """work(piece) for each piece, in order, by this many threads, with the caller's settings; see `_in_order`."""
+    def submit(pool: Executor, piece: Any) -> Future:
+        return pool.submit(copy_context().run, work, piece)        # settings are of a context, and a new thread has none
+    return _in_order(lambda: ThreadPoolExecutor(workers, thread_name_prefix="tinygradconv-loader"), submit, pieces, workers)
+
+
+def processes(arguments: Callable[[Any], tuple], work: Callable[..., Any], pieces: Sequence[Any], workers: int) -> Iterator[Any]:
+    """work(*arguments(piece)) for each piece, in order, by this many spawned processes; `arguments` is called here.
+
+    Spawned, because a forked one would inherit OpenMP's threads as if they were alive. `work` and its arguments are pickled.
+    """
+    def pool() -> Executor:
+        return ProcessPoolExecutor(workers, get_context("spawn"), _begin, (dict(current()),))
+    return _in_order(pool, lambda pool, piece: pool.submit(work, *arguments(piece)), pieces, workers)
+
+
+def _begin(values: dict[str, Any]) -> None:
+    """In a new process: the settings of the one that started it; Ctrl-C is that one's affair."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    settings(**values).__enter__()
+
+
+def _in_order(make_pool: Callable[[], Executor], submit: Callable[[Executor, Any], Future], pieces: Sequence[Any],
+              workers: int) -> Iterator[Any]:
+    """The results in order, never more than workers + AHEAD begun and not taken.
+
+    An error of a piece is raised where its result would come. However the iteration ends, by its last piece, an error, Ctrl-C or
+    because nobody goes on with it, the pieces that have not begun are dropped and the workers have ended before it is over.
+    """
+    with make_pool() as pool:
+        waiting: deque[Future] = deque()
+        try:
+            for piece in pieces:
+                waiting.append(submit(pool, piece))
+                if len(waiting) == workers + AHEAD:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
