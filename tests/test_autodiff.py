@@ -242,6 +242,14 @@ def test_anomaly_names_the_op_and_line_of_the_first_nan():
     tgc.log(x)                                    # outside the block nothing is checked
 
 
+@pytest.mark.parametrize("names", [{}, {"__name__": None}, {"__name__": "tinygradconvoluted"}])
+def test_code_without_a_module_of_its_own_is_the_users(names):
+    """exec, and what embeds Python, run code whose module has no name, or one that is no text."""
+    here = {"x": leaf(2.0), **names}
+    exec(compile("\ny = x * x", "typed", "exec"), here)
+    assert here["y"].node.line == "typed:2"
+
+
 def test_a_graph_a_hundred_thousand_deep_overflows_no_stack():
     x = leaf(1.0)
     y = x

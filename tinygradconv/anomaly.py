@@ -37,7 +37,7 @@ def users_frame() -> FrameType:
         name = frame.f_globals.get("__name__", "")
         ours = _ours.get(name)
         if ours is None:
-            ours = _ours[name] = name.partition(".")[0] == "tinygradconv"
+            ours = _ours[name] = str(name).partition(".")[0] == "tinygradconv"
         outer = frame.f_back if ours else None
         if outer is None:
             return frame
