@@ -1,12 +1,15 @@
 """Adaptive, global and channel pooling: PyTorch, naive loops, ties, errors."""
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import tinygradconv as tgc
+from tinygradconv.backends import ABSTRACT
 from tinygradconv.gradcheck import gradcheck
 from tinygradconv.ops.adaptive import adaptive_avg_pool2d, adaptive_max_pool2d, channel_max_pool, global_avg_pool, global_max_pool
 
@@ -57,6 +60,25 @@ def test_adaptive_derivatives_to_second_order(backend, rng, places):
     x = rng.standard_normal((1, 4, 6, 2))
     gradcheck(lambda x: adaptive_avg_pool2d(x, places) ** 3, [x])
     gradcheck(lambda x: adaptive_max_pool2d(x, places) ** 3, [x])
+
+
+def test_a_very_large_result_costs_what_its_windows_cost(backend):
+    """2¹⁴ windows on each axis are two short lists, not 2²⁸ cells; on shapes alone nothing else is made."""
+    for pool in adaptive_avg_pool2d, adaptive_max_pool2d:
+        x = tgc.Tensor.of(ABSTRACT.empty((1, 9, 8, 3), np.dtype(np.float32))).requires_grad_()
+        tracemalloc.start()
+        y = pool(x, 2**14)
+        tgc.grad(y, x, tgc.Tensor.of(ABSTRACT.empty(y.shape, y.dtype)))
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert y.shape == (1, 2**14, 2**14, 3) and most < 2**22
+    with pytest.raises(ValueError, match="adaptive_avg_pool2d: output_size must be at most 65,536, got 1×65,537"):
+        adaptive_avg_pool2d(np.zeros((1, 1, 3, 1)), (1, 2**16 + 1))
+
+
+def test_pooling_to_the_same_size_is_the_image_itself(backend, rng):
+    x = tgc.Tensor(rng.standard_normal((2, 3, 4, 5)))
+    assert adaptive_avg_pool2d(x, (3, 4)) is x and adaptive_max_pool2d(x, (3, 4)) is x
 
 
 def test_one_infinity_stays_in_its_own_windows(backend):

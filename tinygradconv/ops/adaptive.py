@@ -1,66 +1,102 @@
 """Pooling whose windows follow from the result: to a wanted size, to one value, and across channels.
 
 Adaptive pooling to OH rows puts window i on rows ⌊i·H/OH⌋ … ⌈(i+1)·H/OH⌉ − 1. Where OH divides H those are windows side
-by side, and an image of the wanted size is passed on as it is; elsewhere they overlap and differ in length, and the rows are
-first copied out so that windows of the greatest length lie side by side.
+by side, and an image of the wanted size is passed on as it is; elsewhere they overlap and differ in length, and are listed.
+A rectangle is pooled along its rows and then along its columns, each by its own list, so that nothing is copied out.
 """
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
+from tinygradconv.autodiff import primitive
 from tinygradconv.geometry import Pair, integer, pair
-from tinygradconv.ops.elementwise import where
-from tinygradconv.ops.pool import avg_pool2d, max_pool2d, sum_pool2d
+from tinygradconv.ops.gather import scatter_add_flat
+from tinygradconv.ops.pool import avg_pool2d, max_pool2d
 from tinygradconv.ops.spelling import numpy_names
 from tinygradconv.ops.windows import floating_tensors, row_image, row_pair
 from tinygradconv.tensor import Tensor
 
-
-def adaptive_windows(size: int, places: int) -> tuple[np.ndarray, np.ndarray]:
-    """(cells, inside), each (places, longest window): the cells of each window, and whether each is its own or a repeat of its last.
-
-    Window i covers the cells ⌊i·size/places⌋ … ⌈(i+1)·size/places⌉ − 1.
-    """
-    i = np.arange(places)
-    starts, ends = i * size // places, -(-(i + 1) * size // places)
-    cells = starts[:, None] + np.arange((ends - starts).max())
-    return np.minimum(cells, ends[:, None] - 1), cells < ends[:, None]
-
-
 MOST_PLACES = 2**16          # along one axis; the windows are listed one by one
 
 
-def _side_by_side(name: str, x: Any, output_size: Pair) -> tuple[Tensor, tuple[int, int], np.ndarray | None]:
-    """(x copied out so that the windows lie side by side, their size, which cells are a window's own or None where all are)."""
+@lru_cache(maxsize=256)
+def adaptive_windows(size: int, places: int) -> tuple[np.ndarray, np.ndarray]:
+    """(starts, ends), each (places,): window i covers the cells ⌊i·size/places⌋ … ⌈(i+1)·size/places⌉ − 1."""
+    i = np.arange(places)
+    starts, ends = i * size // places, -(-(i + 1) * size // places)
+    starts.flags.writeable = ends.flags.writeable = False            # remembered, so nobody may change them
+    return starts, ends
+
+
+# ---- along the middle axis of x (A, P, B)
+
+@primitive
+def adaptive_sum(be: Any, x: Any, *, size: int, places: int) -> Any:
+    """y[a, i, b] = the mean of x[a, p, b] over the cells p of window i of adaptive_windows(size, places); x (A, size, B)."""
+    starts, ends = adaptive_windows(size, places)
+    y = be.empty((x.shape[0], places, x.shape[2]), x.dtype)
+    be.run("adaptive_sum", x, be.asarray(starts), be.asarray(ends), be.asarray((1 / (ends - starts)).astype(x.dtype)), y)
+    return y
+
+
+@primitive
+def adaptive_spread(be: Any, g: Any, *, size: int, places: int) -> Any:
+    """The adjoint of adaptive_sum: every window's cells share its cotangent."""
+    starts, ends = adaptive_windows(size, places)
+    x = be.empty((g.shape[0], size, g.shape[2]), g.dtype)
+    be.run("adaptive_spread", g, be.asarray(starts), be.asarray(ends), be.asarray((1 / (ends - starts)).astype(g.dtype)), x)
+    return x
+
+
+@primitive(byproducts=("where",))
+def _adaptive_max(be: Any, x: Any, *, size: int, places: int) -> Any:
+    """(y, where): the maximum of each window, and the flat position in x of the first cell that holds it."""
+    starts, ends = adaptive_windows(size, places)
+    shape = x.shape[0], places, x.shape[2]
+    y, where = be.empty(shape, x.dtype), be.empty(shape, np.int64)
+    be.run("adaptive_max", x, be.asarray(starts), be.asarray(ends), y, where)
+    return y, where
+
+
+adaptive_sum.vjp(x=lambda g, size, places: adaptive_spread(g, size=size, places=places))
+adaptive_spread.vjp(g=lambda cotangent, size, places: adaptive_sum(cotangent, size=size, places=places))
+_adaptive_max.vjp(x=lambda g, where, x_shape: scatter_add_flat(g, where, shape=x_shape))
+_adaptive_max.name = "adaptive_max"
+
+
+# ---- images
+
+def _pooled(name: str, x: Any, output_size: Pair, even: Any, along: Any) -> Tensor:
+    """`even` on windows side by side; otherwise `along` each row and then each column, the first maximum in row order thus being kept."""
     (x,) = floating_tensors(name, ("x",), (x,))
     if x.ndim != 4:
         raise ValueError(f"{name}: x must have four axes (N, H, W, C), got shape {x.shape}")
     OH, OW = pair("output_size", output_size, at_least=1, where=name)
     if max(OH, OW) > MOST_PLACES:
         raise ValueError(f"{name}: output_size must be at most {MOST_PLACES:,}, got {OH:,}×{OW:,}")
-    H, W = x.shape[1:3]
+    N, H, W, C = x.shape
     if H < 1 or W < 1:
         raise ValueError(f"{name}: x has shape {x.shape}: an image of {H}×{W} has nothing to pool")
+    if (H, W) == (OH, OW):
+        return x                                                        # an image of the wanted size passes as it is
     if H % OH == 0 and W % OW == 0:
-        return x, (H // OH, W // OW), None
-    (rows, rows_inside), (columns, columns_inside) = adaptive_windows(H, OH), adaptive_windows(W, OW)
-    spread = x[:, rows.reshape(-1)][:, :, columns.reshape(-1)]
-    return spread, (rows.shape[1], columns.shape[1]), (rows_inside.reshape(-1, 1) & columns_inside.reshape(-1))[..., None]
+        return even(x, (H // OH, W // OW))
+    if W != OW:
+        x = along(x.reshape((N * H, W, C)), size=W, places=OW)
+    if H != OH:
+        x = along(x.reshape((N, H, OW * C)), size=H, places=OH)
+    return x.reshape((N, OH, OW, C))
 
 
 def _average(name: str, x: Any, output_size: Pair) -> Tensor:
-    x, window, inside = _side_by_side(name, x, output_size)
-    if inside is None:
-        return x if window == (1, 1) else avg_pool2d(x, window)            # an image of the wanted size passes as it is
-    counts = inside.reshape(inside.shape[0] // window[0], window[0], -1, window[1]).sum((1, 3))[..., None]
-    return sum_pool2d(where(inside, x, 0), window) * (1 / counts).astype(x.dtype)
+    return _pooled(name, x, output_size, avg_pool2d, adaptive_sum)
 
 
 def _maximum(name: str, x: Any, output_size: Pair) -> Tensor:
-    x, window, _ = _side_by_side(name, x, output_size)
-    return x if window == (1, 1) else max_pool2d(x, window)            # a repeat never beats the cell that it repeats, which comes first
+    return _pooled(name, x, output_size, max_pool2d, _adaptive_max)
 
 
 def _along_a_row(pool: Any, name: str, x: Any, output_size: int) -> Tensor:
