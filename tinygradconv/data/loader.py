@@ -51,8 +51,6 @@ class Loader:
         if self.seed is not None:
             integer("seed", self.seed, at_least=0, where="Loader")
         object.__setattr__(self, "augment", chain(self.augment))
-        if self.augment is not None and (not callable(self.augment) or isinstance(self.augment, type)):
-            raise TypeError(f"Loader: augment must be an augmentation, a tuple of them or a function, got {self.augment!r}")
         if self.augment is not None and self.seed is None:
             raise ValueError("Loader: augment draws random numbers, so it needs a seed: Loader(…, seed=0)")
         if not len(self):

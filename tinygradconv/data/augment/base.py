@@ -37,8 +37,8 @@ class Chain(Augmentation):
         flat: list[Augmentation] = []
         for step in self.steps:
             if not isinstance(step, Augmentation):
-                written = f"{step.__name__}(…)" if isinstance(step, type) else "PadCrop(4) >> Flip()"
-                raise TypeError(f"augmentations are combined with augmentations, got {step!r}. Write {written}")
+                got, written = (f"the class {step.__name__}", f"{step.__name__}(…)") if isinstance(step, type) else (repr(step), "Flip()")
+                raise TypeError(f"an augmentation must be a value such as {written}, got {got}")
             flat += step.steps if isinstance(step, Chain) else [step]
         object.__setattr__(self, "steps", tuple(flat))
 
@@ -64,8 +64,12 @@ class Chain(Augmentation):
 
 
 def chain(augment: Any) -> Any:
-    """`augment` as one thing to call: a tuple or list of augmentations is their Chain; all else is left as it is."""
-    return Chain(tuple(augment)) if isinstance(augment, tuple | list) else augment
+    """`augment` as one thing to call: a tuple or list of augmentations is their Chain; a function or None is left as it is."""
+    if isinstance(augment, tuple | list):
+        return Chain(tuple(augment))
+    if augment is None or isinstance(augment, Augmentation) or (callable(augment) and not isinstance(augment, type)):
+        return augment
+    return Chain((augment,))                   # which says what is wrong with it
 
 
 def checked(where: str, images: Any, *, bytes_for: str = "") -> tuple[int, int, int, int]:
@@ -75,8 +79,7 @@ def checked(where: str, images: Any, *, bytes_for: str = "") -> tuple[int, int, 
     if images.ndim != 4:
         raise ValueError(f"{where}: images must have the shape (N, H, W, C), got {images.shape}. Of a single one take image[None]")
     if bytes_for and images.dtype != np.uint8:
-        raise TypeError(f"{where}: images must be bytes (uint8), got float32: {bytes_for}. "
-                        f"Put it before what makes floats (Distort, Mixup, Normalize, …)")
+        raise TypeError(f"{where}: images must be bytes (uint8), got float32. {bytes_for}")
     return images.shape
 
 

@@ -38,7 +38,7 @@ class ColorJitter(Augmentation):
 
     def __call__(self, images: np.ndarray, *, key: int, step: int) -> np.ndarray:
         """The images in other colours, float32 between 0 and 255."""
-        N, *_ = checked("ColorJitter", images, bytes_for="their range, 0 to 255, is where colours end")
+        N, *_ = checked("ColorJitter", images, bytes_for="Put ColorJitter before what makes floats (Distort, Mixup, …)")
         drawn = fractions(3, N, key=key, step=step)
         factors = [np.maximum(0, 1 - value) + (1 + value - np.maximum(0, 1 - value)) * u
                    for value, u in zip((self.brightness, self.contrast, self.saturation), drawn)]
@@ -114,7 +114,7 @@ def covariance(images: np.ndarray) -> np.ndarray:
 
     Sums and products are taken in whole numbers, and rounded once, so the result does not depend on an order of summation.
     """
-    C = checked("Lighting.of", images, bytes_for="their sums are exact")[-1]
+    C = checked("Lighting.of", images, bytes_for="Use the images of a data set that keeps bytes")[-1]
     pixels = images.reshape(-1, C)
     n = len(pixels)
     if not n:
