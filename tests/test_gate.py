@@ -18,6 +18,7 @@ from benchmarks.gate.build import GateError
 from benchmarks.gate.counters import counted_allocations, counters_of
 from benchmarks.gate.findings import Finding, acceptances, judged, rises
 from benchmarks.gate.instructions import Instructions, _read
+from benchmarks.gate.kernel import last_kernel
 from benchmarks.gate.report import entry
 from benchmarks.gate.sequential import SlowerTest
 from benchmarks.gate.works import WORKS, Work
@@ -196,7 +197,7 @@ def test_what_cannot_be_measured_is_status_2(tmp_path, capsys):
 # What is planted.
 @pytest.mark.parametrize("plant", [plant for plant in plants.PLANTS if not plant.work.startswith("dispatch")], ids=str)
 def test_a_kernel_plant_finds_its_place(plant, tmp_path):
-    name, kernel = plants.last_kernel(WORKS[plant.work]())
+    name, kernel = last_kernel(WORKS[plant.work]())
     folder = tmp_path / name
     shutil.copytree(ROOT / "kernels" / name, folder)
     plants._plant_in_kernel(folder, kernel, 1234, plant.kind)
@@ -206,8 +207,8 @@ def test_a_kernel_plant_finds_its_place(plant, tmp_path):
 
 
 def test_the_plant_is_in_the_kernel_that_runs():
-    assert plants.last_kernel(WORKS["conv resnet_3x3_64_56: grad-weight"]()) == ("winograd", "winograd_grad_weight")
-    assert plants.last_kernel(WORKS["conv resnet_3x3_64_56 exact: grad-weight"]()) == ("conv", "conv2d_grad_weight")
+    assert last_kernel(WORKS["conv resnet_3x3_64_56: grad-weight"]()) == ("winograd", "winograd_grad_weight")
+    assert last_kernel(WORKS["conv resnet_3x3_64_56 exact: grad-weight"]()) == ("conv", "conv2d_grad_weight")
 
 
 def test_the_dispatch_plant_finds_its_place(tmp_path):

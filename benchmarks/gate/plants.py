@@ -11,16 +11,9 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
-
-from tinygradconv.kernels import KERNELS
-
-from tinygradconv.backends import CPU
+from typing import NamedTuple
 
 from .build import Commit, GateError, git
-
-if TYPE_CHECKING:
-    from .works import Work
 
 BODIES = {"busy": "", "stalled": "pause"}
 # Each product needs the one before, so a turn takes as long wherever the compiler puts it.
@@ -46,18 +39,10 @@ PLANTS = [Plant(work, kind) for kind in BODIES for work in (
 
 TRACE = """
 import sys
-from benchmarks.gate.plants import last_kernel
+from benchmarks.gate.kernel import last_kernel
 from benchmarks.gate.works import WORKS
 print(*last_kernel(WORKS[sys.argv[1]]()))
 """
-
-
-def last_kernel(work: Work) -> tuple[str, str]:
-    """(folder, name) of the kernel that is the last to be called for the first time: the one that runs, where it stands in for another."""
-    CPU._calls.clear()                             # how each kernel is called is remembered in the order of first calls
-    work.call()
-    name = list(CPU._calls)[-1][0]
-    return KERNELS[name].folder, name
 
 
 def planted(plant: Plant, commit: Commit, seconds: float, clone: Path) -> str:
