@@ -218,3 +218,8 @@ def test_the_dispatch_plant_finds_its_place(tmp_path):
     planted = r'def __call__\(self, \*inputs.*\n +""".*"""\n        for _ in range\(\d+\):\n            pass\n'
     assert re.search(planted, source.read_text())
     compile(source.read_text(), str(source), "exec")
+
+
+def test_the_process_that_compares_needs_no_package_of_its_own():
+    code = "import sys; sys.modules['tinygradconv'] = None; import benchmarks.gate.__main__, benchmarks.gate.selftest"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
