@@ -64,6 +64,7 @@ def columns(draw):
              ("unary", (X, X, "tanh")), ("unary", (X, X, "exp")),
              ("reduce", (X, (1, C), "sum", (0,))), ("reduce", (X, (M, 1), "sum", (1,))),
              ("bias_backward", (X, X if act else None, X, c, act)), ("affine", (X, c, c, beside, X, relu)),
+             ("local_response_norm_forward", (X, X, K, 0.1, 0.75, 2.0)), ("local_response_norm_backward", (X, X, X, K, 0.1, 0.6, 2.0)),
              ("dense", (X, (C, K), (K,), (M, K), act)),
              *[("matmul", ((2, C, M) if a else (2, M, C), (2, K, C) if b else (2, C, K), (2, M, K), bool(a), bool(b)))
                for a in (0, 1) for b in (0, 1)]]
