@@ -1,7 +1,11 @@
-"""The optimisers' updates, in place, of all parameters of a network."""
+"""The optimisers' updates, in place, of all parameters of a network; and what is done to gradients and weights around them."""
 from __future__ import annotations
 
-from tinygradconv.train.optim import SGD, Adam
+import types
+
+from tinygradconv.train.clip import clip_by_global_norm
+from tinygradconv.train.ema import EMA
+from tinygradconv.train.optim import LARS, SGD, Adam, AdamW, Muon, RMSprop
 
 from .common import DEVICES, Benchmark, constant, variable
 
@@ -15,6 +19,10 @@ OPTIMIZERS = {
     "sgd": lambda parameters: SGD(parameters),
     "momentum": lambda parameters: SGD(parameters, momentum=0.9, decay=1e-4),
     "adam": lambda parameters: Adam(parameters),
+    "adamw": lambda parameters: AdamW(parameters),
+    "rmsprop": lambda parameters: RMSprop(parameters),
+    "lars": lambda parameters: LARS(parameters, decay=1e-4),
+    "muon": lambda parameters: Muon(parameters),
 }
 
 
@@ -33,3 +41,26 @@ class Update(Benchmark):
     def time_update(self, device: str, network: str, optimizer: str) -> None:
         """All parameters, once."""
         self.optimizer.update(self.gradients, 1e-9)
+
+
+class Around(Benchmark):
+    """Clipping of a step's gradients, and the running mean of the weights."""
+
+    params = [DEVICES, list(PARAMETERS)]
+    param_names = ["device", "network"]
+
+    def prepare(self, device: str, network: str) -> None:
+        """Parameters and gradients of the network's shapes."""
+        shapes = PARAMETERS[network]
+        parameters = {str(i): variable(shape, device, seed=i) for i, shape in enumerate(shapes)}
+        self.ema = EMA(types.SimpleNamespace(parameters=parameters, buffers={}))
+        self.ema.update()                                      # the first only copies
+        self.gradients = {str(i): constant(shape, device, seed=1000 + i) for i, shape in enumerate(shapes)}
+
+    def time_clip(self, device: str, network: str) -> None:
+        """The norm of all gradients, and all of them scaled."""
+        clip_by_global_norm(self.gradients, 1e-3)
+
+    def time_ema(self, device: str, network: str) -> None:
+        """All averages, once."""
+        self.ema.update()
