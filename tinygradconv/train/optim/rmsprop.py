@@ -3,6 +3,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+import numpy as np
+
 from tinygradconv.autodiff import no_grad
 from tinygradconv.ops.elementwise import maximum, sqrt
 from tinygradconv.tensor import Tensor
@@ -10,6 +12,8 @@ from tinygradconv.train.checks import fraction, number
 
 from .base import Group, Optimizer
 from .spelling import our_names
+
+LATE = 2 ** 62             # a number of steps t after which 1 − smoothing^t is 1
 
 
 class RMSprop(Optimizer):
@@ -30,12 +34,17 @@ class RMSprop(Optimizer):
         super().__init__(parameters, decay, exclude)
 
     def _step(self, group: Group, g: tuple, p: tuple, rate: float) -> None:
+        if group.names == ("square",):
+            # This is Adam's step without a mean of g (beta1 = 0), so late that the mean square no longer feels its start: one call for all.
+            first = tuple([np.zeros(values.shape, values.dtype) for values in p])
+            group.backend.run("adam", g, first, *group.slots, p, rate, 0.0, self.smoothing, self.epsilon, group.decay, LATE, False)
+            return
         with no_grad():
             for i in range(len(p)):
                 self._step_one({name: slot[i] for name, slot in zip(group.names, group.slots)}, g[i], p[i], group.decay, rate)
 
     def _step_one(self, slots: dict, slope: object, p: object, decay: float, rate: float) -> None:
-        """The formula, for one parameter."""
+        """The formula, for one parameter, where there is more to remember than the mean square."""
         s, g = self.smoothing, Tensor.of(slope)
         if decay:
             g = g + Tensor.of(p) * decay
