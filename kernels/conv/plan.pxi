@@ -137,6 +137,12 @@ cdef void span_of(Py_ssize_t kernel, Py_ssize_t stride, Py_ssize_t dilation, Py_
     top[0], span[0] = -begin, end - begin
 
 
+cdef bint unpadded(const Correlation* cor) noexcept nogil:
+    """Whether no window reaches into the padding."""
+    return (cor.top <= 0 and cor.left <= 0 and (cor.OH - 1) * cor.sy + cor.span_h - cor.top <= cor.H
+            and (cor.OW - 1) * cor.sx + cor.span_w - cor.left <= cor.W)
+
+
 cdef void plan(Correlation* cor, Py_ssize_t itemsize) noexcept nogil:
     """Fill in the rest of `cor` from its geometry, with nothing to follow the sum."""
     cdef Py_ssize_t wanted = smaller(STRIP_PLACES, cor.N * cor.OH * cor.OW), most, tile, bordered
@@ -146,8 +152,7 @@ cdef void plan(Correlation* cor, Py_ssize_t itemsize) noexcept nogil:
     cor.columns = cor.width if cor.taps * cor.depth * cor.width * itemsize <= TASK_BYTES else TASK_COLUMNS
     cor.blocks = (cor.width + cor.columns - 1) // larger(1, cor.columns)
     most = cor.N * cor.groups * cor.blocks // 8           # so that a few small images still make enough tasks
-    cor.in_place = (cor.top <= 0 and cor.left <= 0 and (cor.OH - 1) * cor.sy + cor.span_h - cor.top <= cor.H
-                    and (cor.OW - 1) * cor.sx + cor.span_w - cor.left <= cor.W)
+    cor.in_place = unpadded(cor)
     cor.part, cor.banded = cor.depth, False
     lay_strips(cor, itemsize, most)
     while cor.places < wanted and cor.part >= 64 and cor.part % 2 == 0 and cor.taps * cor.part > 2 * CHAIN * cor.phases:

@@ -112,6 +112,9 @@ LARGE = {
     "padding, and many parts": dict(x_shape=(9, 7, 7, 512), kernel_size=3, padding=1, O=40),
     "parts of a stride": dict(x_shape=(3, 14, 13, 96), kernel_size=3, padding=1, stride=2, O=128),
     "read in place": dict(x_shape=(2, 30, 40, 64), kernel_size=1, stride=2, O=72),
+    "images in place": dict(x_shape=(7, 9, 11, 30), kernel_size=1, stride=2, O=70),
+    "long rows in place": dict(x_shape=(1, 3, 1400, 29), kernel_size=1, stride=(1, 2), O=67),
+    "part of an odd depth": dict(x_shape=(5, 14, 13, 136), kernel_size=3, padding=1, stride=2, O=70),
     "many phases": dict(x_shape=(2, 20, 33, 5), kernel_size=(7, 6), padding=(3, 2), stride=(3, 4), O=9),
     "places in long rows": dict(x_shape=(1, 2, 700, 3), kernel_size=(1, 5), padding=(0, 2), O=7),
 }
