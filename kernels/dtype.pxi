@@ -8,7 +8,7 @@ cdef enum:
     OTHER, SINGLE, TWICE
 
 
-cdef int kind_of(object dtype) except -1:
+cdef inline int kind_of(object dtype) except -1:
     """SINGLE for float32, TWICE for float64, else OTHER. An array that was unpickled or deep-copied has a dtype object of its own."""
     if dtype is FLOAT:
         return SINGLE

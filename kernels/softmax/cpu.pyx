@@ -66,7 +66,7 @@ cdef void softmax_rows(const floating* x, floating* y, Py_ssize_t start, Py_ssiz
     below_maximum(x, y, start, end, C)
     exponentials(y + start * C, (end - start) * C)
     for m in range(start, end):
-        share = <floating>(1 / sum_of(y + m * C, C))
+        share = 1 / <floating>sum_of(y + m * C, C)
         for c in range(C):
             y[m * C + c] *= share
 
@@ -199,17 +199,17 @@ cdef void exponential_vectors(vector* y, Py_ssize_t count) noexcept nogil:
         y[i] = vector_exp(y[i])
 
 
-cdef double sum_of(const floating* y, Py_ssize_t count) noexcept nogil:
+cdef inline double sum_of(const floating* y, Py_ssize_t count) noexcept nogil:
     """Σ y, piece by piece; the pieces' sums are carried on in double, so that the error does not grow with the length of a row."""
-    cdef Py_ssize_t at = 0
-    cdef double total = 0
+    cdef Py_ssize_t at = BLOCK
+    cdef double total = sum_of_piece(y, min(count, at))
     while at < count:
         total += sum_of_piece(y + at, min(count - at, <Py_ssize_t>BLOCK))
         at += BLOCK
     return total
 
 
-cdef floating sum_of_piece(const floating* y, Py_ssize_t count) noexcept nogil:
+cdef inline floating sum_of_piece(const floating* y, Py_ssize_t count) noexcept nogil:
     """Σ y: eight running sums side by side while there are eight values, whatever the instruction set, so that all give the same bits."""
     cdef floating part[8]
     cdef Py_ssize_t i, j
