@@ -10,6 +10,7 @@ import pytest
 import tinygradconv as tgc
 from tinygradconv.interop import safetensors
 from tinygradconv.train.optim import LARS, SGD, Adam, AdamW, Muon, RMSprop
+from tinygradconv.train.optim.muon import orthogonal
 
 # Each with everything on that it can remember.
 EVERY = {"sgd": (SGD, {"momentum": 0.9, "nesterov": True, "decay": 0.01}), "adam": (Adam, {"decay": 0.01}),
@@ -129,3 +130,33 @@ def test_threads_change_no_bit(kind, options):
                 optimizer.update([tgc.Tensor(random.normal(size=q.shape).astype(np.float32)) for q in (p, bias)], 0.1)
         ends.append(p.numpy().tobytes())
     assert ends[0] == ends[1] == ends[2]
+
+
+def test_muons_decay_by_hand():
+    """With gradients of zero: p −= rate · decay · p for matrices, and at the share of the rate for the rest; what is excluded stays."""
+    tensors = {path: tgc.Tensor(np.full(shape, 8.0), requires_grad=True) for path, shape in
+               {"a.weight": (3, 2), "head.weight": (2, 2), "a.bias": (2,), "b.weight": (2, 3), "b.bias": (3,)}.items()}
+    optimizer = Muon(tensors, decay=0.5, share=0.25, exclude="b.*", adamw="head.*")
+    optimizer.update([tgc.Tensor(np.zeros(p.shape)) for p in tensors.values()], 0.5)
+    left = {path: p.numpy().reshape(-1).tolist() for path, p in tensors.items()}
+    assert left == {"a.weight": [6.0] * 6, "head.weight": [7.5] * 4, "a.bias": [7.5] * 2, "b.weight": [8.0] * 6, "b.bias": [8.0] * 3}
+    assert {name for name in optimizer.state() if "head" in name} == {"first.head.weight", "second.head.weight"}
+
+
+@pytest.mark.parametrize("shape", [(2, 5), (5, 2), (40, 40), (1, 7), (64, 300)])
+def test_orthogonal_brings_singular_values_near_one_and_keeps_the_vectors(rng, shape):
+    matrix = rng.normal(size=shape)
+    left, sizes, right = np.linalg.svd(matrix, full_matrices=False)
+    got = orthogonal(tgc.Tensor(matrix)).numpy()
+    within = left.T @ got @ right.T                       # diagonal, where the vectors are kept
+    np.testing.assert_allclose(within, np.diag(np.diag(within)), atol=1e-9)
+    large = np.diag(within)[sizes > 0.02 * np.linalg.norm(matrix)]
+    assert len(large) and large.min() > 0.6 and np.diag(within).max() < 1.3
+    assert not orthogonal(tgc.Tensor(np.zeros(shape))).numpy().any()
+
+
+@pytest.mark.parametrize(("kind", "options"), EVERY.values(), ids=EVERY)
+def test_a_parameter_of_no_values_is_no_trouble(kind, options):
+    tensors = {"none": tgc.Tensor(np.zeros((0, 4)), requires_grad=True), "scale": tgc.Tensor(np.ones(()), requires_grad=True)}
+    kind(tensors, **{**options, "exclude": ()}).update([tgc.Tensor(np.zeros((0, 4))), tgc.Tensor(1.0).astype("float64")], 0.1)
+    assert tensors["none"].shape == (0, 4) and tensors["scale"].item() < 1

@@ -73,7 +73,9 @@ def test_a_hundred_steps_are_torchs(rng, backend, kind, ours, name, theirs, dtyp
 
 
 @pytest.mark.parametrize(("kind", "options", "name", "theirs"), [
-    (SGD, {"momentum": 0.9}, "SGD", {"momentum": 0.9}), (Adam, {}, "Adam", {}), (AdamW, {}, "AdamW", {}), (RMSprop, {}, "RMSprop", {})])
+    (SGD, {"momentum": 0.9}, "SGD", {"momentum": 0.9}), (Adam, {}, "Adam", {}), (AdamW, {}, "AdamW", {}),
+    (RMSprop, {"epsilon": 1e-3}, "RMSprop", {"eps": 1e-3}),
+    (RMSprop, {"epsilon": 1e-3, "momentum": 0.9}, "RMSprop", {"eps": 1e-3, "momentum": 0.9})])
 def test_excluded_paths_are_torchs_group_without_decay(rng, kind, options, name, theirs):
     """The patterns of the brief's example; the frozen bn1.bias would match too, and stays."""
     tensors = {**parameters(rng, np.float64), "bn1.bias": tgc.Tensor(np.ones(5))}

@@ -32,7 +32,7 @@ class Optimizer:
     """Parameters by path, arrays shaped like them (`slots`) that start at 0, and one step of all of them.
 
     Parameters that require no gradient (Model.freeze) are left out. Those whose path matches a pattern of `exclude` are not decayed.
-    ValueError or TypeError where none is left, one is not a contiguous tensor of floats, or a pattern matches nothing.
+    ValueError or TypeError where none is left, one is not a contiguous tensor, or a pattern matches nothing.
     """
 
     slots: tuple[str, ...] = ()

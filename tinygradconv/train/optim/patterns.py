@@ -31,4 +31,4 @@ def _cure(pattern: str, paths: Collection[str]) -> str:
     near = difflib.get_close_matches(pattern, paths, n=3, cutoff=0.4)
     if near:
         return f"The closest are: {', '.join(near)}"
-    return f"There are: {', '.join(list(paths)[:6])}{', …' if len(paths) > 6 else ''}"
+    return f"There are: {', '.join(list(paths)[:6])}{', …' if len(paths) > 6 else ''}" if paths else "There are none"
