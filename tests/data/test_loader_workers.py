@@ -1,6 +1,7 @@
 """Workers: the same batches however many, errors that name the image, nothing left behind when it ends early."""
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -117,6 +118,19 @@ def test_workers_have_the_callers_settings(toy):
     with settings(backend="reference"):
         list(loader.batches())
     assert seen == ["reference"] * 3
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a thread has a priority of its own on Linux only")
+def test_workers_give_way_to_the_kernels(toy):
+    seen = []
+    loader = Loader.training(toy, 8, 3, lambda images, key, step: seen.append(priority()) or images, workers=1)
+    before = priority()
+    list(loader.batches())
+    assert seen == [19] * 3 and priority() == before < 19
+
+
+def priority() -> int:
+    return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT to send")

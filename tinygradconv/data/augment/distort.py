@@ -45,20 +45,25 @@ def affine(images: np.ndarray, matrices: np.ndarray, shifts: np.ndarray) -> np.n
     N, H, W, C = images.shape
     rows, columns = (grid.reshape(1, -1).astype(np.float32) for grid in np.indices((H, W)) - (np.array([H, W])[:, None, None] - 1) / 2)
     # A border of one zero pixel stands for everything outside; places further out are drawn in to it.
-    padded = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    padded = np.zeros((N, H + 2, W + 2, C), images.dtype)
+    padded[:, 1:-1, 1:-1] = images
     corners, fractions = [], []
     for axis, size in enumerate((H, W)):
         weights = matrices[:, axis].astype(np.float32)
-        place = weights[:, :1] * rows + weights[:, 1:] * columns
+        place = weights[:, :1] * rows
+        place += weights[:, 1:] * columns
         place += ((size + 1) / 2 + shifts[:, axis, None]).astype(np.float32)
         np.clip(place, 0, size + 1, out=place)
-        corner = np.minimum(place.astype(np.int64), size)
-        corners.append(corner)
-        fractions.append((place - corner)[..., None])
+        corners.append(np.minimum(place.astype(np.int32), np.int32(size)))
+        fractions.append(place - corners[-1])
     first = (np.arange(N)[:, None] * (H + 2) + corners[0]) * (W + 2) + corners[1]
-    pixels, (down, right) = padded.reshape(-1, C), fractions
-    top, bottom = (pixels.take(at, axis=0) for at in (first, first + W + 2))
-    top += (pixels.take(first + 1, axis=0) - top) * right
-    bottom += (pixels.take(first + W + 3, axis=0) - bottom) * right
+    # Single numbers are looked up faster than rows of one number, and places that need no check faster than checked ones.
+    pixels, (down, right) = (padded.reshape(-1), fractions) if C == 1 else (padded.reshape(-1, C), (f[..., None] for f in fractions))
+
+    def at(places: np.ndarray) -> np.ndarray:
+        return pixels.take(places, axis=0, mode="clip")
+    top, bottom = at(first), at(first + (W + 2))
+    top += (at(first + 1) - top) * right
+    bottom += (at(first + (W + 3)) - bottom) * right
     top += (bottom - top) * down
     return top.reshape(images.shape)
