@@ -35,3 +35,11 @@ cdef enum:
 cdef bint may_stream(const void* array, Py_ssize_t size, Py_ssize_t C, Py_ssize_t itemsize) noexcept nogil:
     """Whether an array is so large that little of it would stay in a cache, and all its registers are aligned."""
     return TGC_STREAMS and size * itemsize >= STREAM_FROM and C * itemsize % TGC_BYTES == 0 and <size_t>array % TGC_BYTES == 0
+
+
+cdef inline void store(vector* to, vector value, bint streams) noexcept nogil:
+    """One register, past the caches where it `streams`."""
+    if streams:
+        TGC_STREAM(<void*>to, <vector_float>value)
+    else:
+        to[0] = value

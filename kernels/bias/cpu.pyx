@@ -7,6 +7,7 @@ arrays' own type within a block and are carried on in double; chunks depend on t
 include "common.pxi"
 
 include "slope.pxi"
+include "stores.pxi"
 include "norm/columns.pxi"
 
 
@@ -31,7 +32,7 @@ def bias_backward(const floating[:, ::1] g, const floating[:, ::1] y, floating[:
     totals = sums + plan.chunks * 2 * plan.width
     with nogil:
         for chunk in prange(plan.chunks, schedule="static", num_threads=threads_for(plan.M * plan.C)):
-            products_of_chunk(&g[0, 0], <const floating*>NULL, result, <const floating*>NULL, kept, activation, chunk, &plan, sums)
+            products_of_chunk(&g[0, 0], <const floating*>NULL, result, <const floating*>NULL, kept, activation, False, chunk, &plan, sums)
         fold_chunks(sums, &plan, totals)
         add_products_of_rest(&g[0, 0], <const floating*>NULL, result, <const floating*>NULL, kept, activation, &plan, totals)
     if dbias is not None:

@@ -2,14 +2,6 @@
 # An array far larger than the caches is filled past them (stores.pxi): nothing of it would still be there for its next reader.
 
 
-cdef inline void store(vector* to, vector value, bint streams) noexcept nogil:
-    """One register, past the caches where it `streams`."""
-    if streams:
-        TGC_STREAM(<void*>to, <vector_float>value)
-    else:
-        to[0] = value
-
-
 cdef void apply_rows(const vector* x, const vector* factors, const vector* residual, vector* y, Py_ssize_t rows, Py_ssize_t width,
                      int activation, bint streams) noexcept nogil:
     """y = act((x − centre) · slope + offset + residual); factors: `width` registers each of centre, slope, offset; residual may be NULL."""
