@@ -71,7 +71,7 @@ def plot(rows: Sequence[Row], path: str | Path) -> None:
     """The curves as one picture, each with a line of slope 1 through its last point. ImportError without matplotlib."""
     import matplotlib
     matplotlib.use("Agg")
-    from matplotlib import pyplot
+    from matplotlib import pyplot, ticker
     rows = [row for row in rows if row.curve]
     figure, panels = pyplot.subplots(1, len(rows), figsize=(4 * len(rows), 3.6), squeeze=False, layout="constrained")
     for row, panel in zip(rows, panels[0]):
@@ -80,5 +80,9 @@ def plot(rows: Sequence[Row], path: str | Path) -> None:
         panel.loglog(sizes, costs, "o-", label=f"slope {row.ours:.2f}")
         panel.loglog(sizes, costs[-1] * sizes / sizes[-1], ":", color="grey", label="slope 1")
         panel.set(title=name, xlabel=CURVES[name].number, ylabel="ms for a training step")
+        for axis in (panel.xaxis, panel.yaxis):                       # a curve need not hold a power of ten
+            axis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+            axis.set_major_formatter(ticker.StrMethodFormatter("{x:,g}"))
+            axis.set_minor_formatter(ticker.NullFormatter())
         panel.legend()
     figure.savefig(path, dpi=120)
