@@ -12,7 +12,7 @@ from tinygradconv.kernels.pool import reference
 
 from tinygradconv.geometry import WindowGeometry
 
-MODULES = {variant: importlib.import_module(f"tinygradconv._compiled.pool_{variant}") for variant in isa.variants() if variant != "v4"}
+MODULES = {variant: importlib.import_module(f"tinygradconv._compiled.pool_{variant}") for variant in isa.variants()}
 CHANNELS = [1, 3, 6, 7, 8, 9, 16, 17, 24, 32, 41]
 
 

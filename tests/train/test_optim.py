@@ -160,3 +160,10 @@ def test_a_parameter_of_no_values_is_no_trouble(kind, options):
     tensors = {"none": tgc.Tensor(np.zeros((0, 4)), requires_grad=True), "scale": tgc.Tensor(np.ones(()), requires_grad=True)}
     kind(tensors, **{**options, "exclude": ()}).update([tgc.Tensor(np.zeros((0, 4))), tgc.Tensor(1.0).astype("float64")], 0.1)
     assert tensors["none"].shape == (0, 4) and tensors["scale"].item() < 1
+
+
+def test_the_same_values_are_not_updated_twice():
+    w = tgc.Tensor(np.ones((2, 3)), requires_grad=True)
+    with pytest.raises(ValueError, match=r"^SGD: fc\.weight and head\.weight are the same values, which would be updated twice\. "):
+        SGD({"fc.weight": w, "head.weight": w})
+    SGD({"a": w, "b": tgc.Tensor(np.ones((2, 3)), requires_grad=True)})

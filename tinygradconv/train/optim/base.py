@@ -32,7 +32,7 @@ class Optimizer:
     """Parameters by path, arrays shaped like them (`slots`) that start at 0, and one step of all of them.
 
     Parameters that require no gradient (Model.freeze) are left out. Those whose path matches a pattern of `exclude` are not decayed.
-    ValueError or TypeError where none is left, one is not a contiguous tensor, or a pattern matches nothing.
+    ValueError or TypeError where none is left, one is not a contiguous tensor or stands there twice, or a pattern matches nothing.
     """
 
     slots: tuple[str, ...] = ()
@@ -48,6 +48,10 @@ class Optimizer:
             if not p.data.flags.c_contiguous:
                 raise ValueError(f"{where}: {path}, of shape {p.shape}, is not contiguous, so it cannot be updated in place")
         self.parameters = {path: p for path, p in parameters.items() if p.requires_grad}
+        at: dict[int, str] = {}                    # by address
+        for path, p in self.parameters.items():
+            if p.size and (other := at.setdefault(p.data.ctypes.data, path)) != path:
+                raise ValueError(f"{where}: {other} and {path} are the same values, which would be updated twice. Give them once")
         if parameters and not self.parameters:
             raise TypeError(f"{where}: no parameter requires a gradient, so there is nothing to learn. Make tensors with "
                             f"requires_grad=True; what is frozen in a model learns again after model.unfreeze()")
