@@ -151,9 +151,12 @@ if __name__ == "__main__":
         print("threads:", threading.active_count())
 """)
     running = subprocess.Popen([sys.executable, program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert running.stdout.readline() == "going\n"
-    running.send_signal(signal.SIGINT)
-    out, problem = running.communicate(timeout=30)
+    try:
+        assert running.stdout.readline() == "going\n"
+        running.send_signal(signal.SIGINT)
+        out, problem = running.communicate(timeout=30)
+    finally:
+        running.kill()
     assert running.returncode == 0 and out.endswith("threads: 1\n") and not problem, problem
 
 
