@@ -7,13 +7,14 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import Future
 
 import numpy as np
 import pytest
 
 import tinygradconv as tgc
 from tinygradconv import settings
-from tinygradconv.data import DataSet, Loader, Split
+from tinygradconv.data import DataSet, Loader, Split, prefetch
 from tinygradconv.data.augment import Cutout, Flip, Mixup, Normalize, PadCrop
 from tinygradconv.settings import get
 
@@ -194,3 +195,19 @@ def test_a_normalize_of_ones_own_takes_the_place_of_the_loaders(toy):
     assert holes.any() and (own[~holes] == plain[~holes]).all()
     x = toy.train.images[Loader.training(toy, 8, 3).order(0)[:8]].astype(np.float32)
     np.testing.assert_array_equal(plain, (x - np.float32([1, 2])) / np.float32([3, 4]))
+
+
+def test_control_c_between_two_locks_is_control_c():
+    """CPython's condition variable answers a Ctrl-C at the wrong moment with a RuntimeError."""
+    class Unlucky(Future):
+        def result(self, timeout=None):
+            try:
+                raise KeyboardInterrupt
+            finally:
+                raise RuntimeError("cannot release un-acquired lock")
+    with pytest.raises(KeyboardInterrupt):
+        prefetch._result(Unlucky())
+    failed = Future()
+    failed.set_exception(RuntimeError("an error of the work"))
+    with pytest.raises(RuntimeError, match="an error of the work"):
+        prefetch._result(failed)

@@ -65,9 +65,21 @@ def _in_order(make_pool: Callable[[], Executor], submit: Callable[[Executor, Any
             for piece in pieces:
                 waiting.append(submit(pool, piece))
                 if len(waiting) == workers + AHEAD:
-                    yield waiting.popleft().result()
+                    yield _result(waiting.popleft())
             while waiting:
-                yield waiting.popleft().result()
+                yield _result(waiting.popleft())
         finally:
             for future in waiting:
                 future.cancel()
+
+
+def _result(future: Future) -> Any:
+    """What the future ends with. Ctrl-C is Ctrl-C, also where it comes while CPython's condition variable holds no lock, which it then
+    cannot release (a RuntimeError in its place).
+    """
+    try:
+        return future.result()
+    except RuntimeError as problem:
+        if isinstance(problem.__context__, KeyboardInterrupt):
+            raise problem.__context__ from None
+        raise
