@@ -19,7 +19,7 @@ cdef extern from *:
     #define TGC_FENCE() _mm_sfence()
     enum { TGC_STREAMS = 1 };
     #else
-    #define TGC_STREAM(to, value) memcpy((to), &(value), TGC_BYTES)
+    #define TGC_STREAM(to, value) do { __typeof__(value) once = (value); memcpy((to), &once, TGC_BYTES); } while (0)
     #define TGC_FENCE() ((void)0)
     enum { TGC_STREAMS = 0 };
     #endif
