@@ -65,7 +65,7 @@ KERNELS: dict[str, Kernel] = {
     "pool_scatter":        _row("pool", "g, where, x, geo", "x"),
     "window_sum":          _row("pool", "x, weights, scale, y, geo", "y"),
     "window_spread":       _row("pool", "g, weights, scale, x, geo", "x"),
-    "adaptive_sum":        _row("adaptive", "x, starts, ends, scale, y", "y", cpu=False),
+    "adaptive_mean":        _row("adaptive", "x, starts, ends, scale, y", "y", cpu=False),
     "adaptive_spread":     _row("adaptive", "g, starts, ends, scale, x", "x", cpu=False),
     "adaptive_max":        _row("adaptive", "x, starts, ends, y, where", "y, where", cpu=False),
     "batch_norm_forward":  _row("norm", "x, scale, shift, residual, y, mean, variance, epsilon, activation", "y, mean, variance"),

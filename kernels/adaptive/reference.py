@@ -4,7 +4,7 @@ from __future__ import annotations
 import numpy as np
 
 
-def adaptive_sum(x, starts, ends, scale, y):
+def adaptive_mean(x, starts, ends, scale, y):
     """y[a, i, b] = scale[i] · Σ x[a, p, b] over the places p of window i.
 
     x, y                 (A, P, B) and (A, I, B); y filled
@@ -15,7 +15,7 @@ def adaptive_sum(x, starts, ends, scale, y):
 
 
 def adaptive_spread(g, starts, ends, scale, x):
-    """x[a, p, b] = Σ scale[i] · g[a, i, b] over the windows i that cover the place p: the adjoint of adaptive_sum.
+    """x[a, p, b] = Σ scale[i] · g[a, i, b] over the windows i that cover the place p: the adjoint of adaptive_mean.
 
     g, x                 (A, I, B) and (A, P, B); x filled
     starts, ends, scale  (I,)

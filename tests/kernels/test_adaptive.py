@@ -17,7 +17,7 @@ def listed(windows):
 def test_two_windows_that_share_a_place_by_hand():
     x, (starts, ends) = np.array([3., 1, 4, 1, 5]).reshape(1, 5, 1), (np.array([0, 2]), np.array([3, 5]))
     y, back, where = np.full((1, 2, 1), np.nan), np.full((1, 5, 1), np.nan), np.full((1, 2, 1), -1)
-    reference.adaptive_sum(x, starts, ends, np.array([1., 10]), y)
+    reference.adaptive_mean(x, starts, ends, np.array([1., 10]), y)
     assert y.ravel().tolist() == [8, 100]
     reference.adaptive_spread(np.array([1., 2]).reshape(1, 2, 1), starts, ends, np.array([1., 10]), back)
     assert back.ravel().tolist() == [1, 1, 21, 20, 20]
@@ -30,7 +30,7 @@ def test_every_window_by_itself(windows, A, B):
     random = np.random.default_rng(0)
     x, scale, (starts, ends) = random.integers(0, 3, (A, 7, B)).astype(float), random.standard_normal(len(windows)), listed(windows)
     total, largest, where = (np.full((A, len(windows), B), value) for value in (np.nan, np.nan, -1))
-    reference.adaptive_sum(x, starts, ends, scale, total)
+    reference.adaptive_mean(x, starts, ends, scale, total)
     reference.adaptive_max(x, starts, ends, largest, where)
     for a, i, b in np.ndindex(total.shape):
         cells = [x[a, p, b] for p in range(*windows[i])]
@@ -46,7 +46,7 @@ def test_spreading_is_the_adjoint_of_summing(windows, A, B):
     (starts, ends), scale = listed(windows), random.standard_normal(len(windows))
     x, g = random.standard_normal((A, 7, B)), random.standard_normal((A, len(windows), B))
     y, back = np.full(g.shape, np.nan), np.full(x.shape, np.nan)
-    reference.adaptive_sum(x, starts, ends, scale, y)
+    reference.adaptive_mean(x, starts, ends, scale, y)
     reference.adaptive_spread(g, starts, ends, scale, back)
     np.testing.assert_allclose((g * y).sum(), (back * x).sum(), atol=1e-12)
 

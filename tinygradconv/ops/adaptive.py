@@ -34,17 +34,17 @@ def adaptive_windows(size: int, places: int) -> tuple[np.ndarray, np.ndarray]:
 # ---- along the middle axis of x (A, P, B)
 
 @primitive
-def adaptive_sum(be: Any, x: Any, *, size: int, places: int) -> Any:
+def adaptive_mean(be: Any, x: Any, *, size: int, places: int) -> Any:
     """y[a, i, b] = the mean of x[a, p, b] over the cells p of window i of adaptive_windows(size, places); x (A, size, B)."""
     starts, ends = adaptive_windows(size, places)
     y = be.empty((x.shape[0], places, x.shape[2]), x.dtype)
-    be.run("adaptive_sum", x, be.asarray(starts), be.asarray(ends), be.asarray((1 / (ends - starts)).astype(x.dtype)), y)
+    be.run("adaptive_mean", x, be.asarray(starts), be.asarray(ends), be.asarray((1 / (ends - starts)).astype(x.dtype)), y)
     return y
 
 
 @primitive
 def adaptive_spread(be: Any, g: Any, *, size: int, places: int) -> Any:
-    """The adjoint of adaptive_sum: every window's cells share its cotangent."""
+    """The adjoint of adaptive_mean: every window's cells share its cotangent."""
     starts, ends = adaptive_windows(size, places)
     x = be.empty((g.shape[0], size, g.shape[2]), g.dtype)
     be.run("adaptive_spread", g, be.asarray(starts), be.asarray(ends), be.asarray((1 / (ends - starts)).astype(g.dtype)), x)
@@ -61,8 +61,8 @@ def _adaptive_max(be: Any, x: Any, *, size: int, places: int) -> Any:
     return y, where
 
 
-adaptive_sum.vjp(x=lambda g, size, places: adaptive_spread(g, size=size, places=places))
-adaptive_spread.vjp(g=lambda cotangent, size, places: adaptive_sum(cotangent, size=size, places=places))
+adaptive_mean.vjp(x=lambda g, size, places: adaptive_spread(g, size=size, places=places))
+adaptive_spread.vjp(g=lambda cotangent, size, places: adaptive_mean(cotangent, size=size, places=places))
 _adaptive_max.vjp(x=lambda g, where, x_shape: scatter_add_flat(g, where, shape=x_shape))
 _adaptive_max.name = "adaptive_max"
 
@@ -92,7 +92,7 @@ def _pooled(name: str, x: Any, output_size: Pair, even: Any, along: Any) -> Tens
 
 
 def _average(name: str, x: Any, output_size: Pair) -> Tensor:
-    return _pooled(name, x, output_size, avg_pool2d, adaptive_sum)
+    return _pooled(name, x, output_size, avg_pool2d, adaptive_mean)
 
 
 def _maximum(name: str, x: Any, output_size: Pair) -> Tensor:
