@@ -14,20 +14,18 @@ ELSEWHERE = {"out_channels": "channels", "filters": "channels", "out_features": 
 
 def explained(init: Callable[..., None]) -> Callable[..., None]:
     """A layer's __init__ whose error about which arguments there are says so, in the words of the layer."""
-    signature = inspect.signature(init)
-    taken = [one.replace(annotation=one.empty) for name, one in signature.parameters.items() if name != "self"]
-    written = str(inspect.Signature(taken))
-
     @functools.wraps(init)
     def init_or_explain(self: Any, *arguments: Any, **named: Any) -> None:
         try:
             init(self, *arguments, **named)
         except TypeError:
+            signature = inspect.signature(init)              # which takes long enough not to be done for every layer at import
             try:
                 signature.bind(self, *arguments, **named)
             except TypeError as problem:
                 kind = type(self).__name__
-                raise TypeError(f"{kind}: {_said(named, signature) or problem}. It is {kind}{written}") from None
+                taken = [one.replace(annotation=one.empty) for name, one in signature.parameters.items() if name != "self"]
+                raise TypeError(f"{kind}: {_said(named, signature) or problem}. It is {kind}{inspect.Signature(taken)}") from None
             raise
     return init_or_explain
 
