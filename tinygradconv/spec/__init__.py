@@ -9,7 +9,7 @@
 """
 from .base import Spec
 from .build import Model
-from .combine import Aux, Chain, Concat, Residual, Scope, Share, Sum
+from .combine import Aux, Chain, Scope, Share
 from .infer import Flow, Network, Step
 from .initial import (
     Constant,
@@ -24,6 +24,7 @@ from .initial import (
     Normal,
     Uniform,
 )
+from .join import Concat, Residual, Sum
 from .layers import *  # noqa: F403
 from .layers import __all__ as _layers
 from .table import Row, Table

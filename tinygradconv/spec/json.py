@@ -19,7 +19,8 @@ from typing import Any
 
 from . import initial
 from .base import DEEPEST, KINDS, MOST, Layer, Spec
-from .combine import Aux, Chain, Concat, Residual, Scope, Share, Sum
+from .combine import Aux, Chain, Scope, Share
+from .join import Concat, Residual, Sum
 from .layers.shape import Identity
 
 FORMAT = 1

@@ -5,8 +5,9 @@ import dataclasses
 import math
 from typing import Any
 
-from ..combine import Aux, Chain, Concat, Residual, Scope, Share, Sum
+from ..combine import Aux, Chain, Scope, Share
 from ..infer import INPUT, Network
+from ..join import Concat, Residual, Sum
 from ..plan import plan
 from ..table import times as by
 from .palette import family
