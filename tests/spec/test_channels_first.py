@@ -27,6 +27,7 @@ from tinygradconv.spec import (
     Reshape,
     Scope,
     Share,
+    TableConv,
 )
 from tinygradconv.spec.channels_first import layouts
 
@@ -130,3 +131,9 @@ def test_rows_that_are_shared_behind_different_images_have_no_one_order():
     with pytest.raises(ValueError, match=r"same\.weight is shared by layers behind Flattens of different images, \(\(4, 3, 2\),\) and "
                                          r"\(\(2, 3, 4\),\): no one order of its rows is right channels-first"):
         layouts(other.infer((4, 3, 2)))
+
+
+def test_a_convolution_by_a_table_has_no_twin_in_torch_and_keeps_its_own_layout():
+    spec = Scope(c3=TableConv(((0, 1), (1, 2), (0, 2)), 3))
+    network = spec.infer((6, 6, 3))
+    assert all(layout.axes == tuple(range(len(layout.axes))) for layout in layouts(network).values())

@@ -19,7 +19,7 @@ import numpy as np
 
 from .base import Shape
 from .infer import Network, Step
-from .layers import BatchNorm, Dense, GroupNorm, LayerNorm
+from .layers import BatchNorm, Dense, GroupNorm, LayerNorm, TableConv
 from .layers.conv import Convolution
 
 
@@ -80,7 +80,7 @@ def layouts(network: Network) -> dict[str, Layout]:
 
 def _layout(step: Step, name: str, shape: Shape) -> Layout:
     n = len(shape)
-    if isinstance(step.spec, (Convolution, Dense)) and name == "weight":
+    if isinstance(step.spec, (Convolution, Dense)) and not isinstance(step.spec, TableConv) and name == "weight":
         return Layout(shape, (n - 1, n - 2, *range(n - 2)), step.flattened or ())
     if isinstance(step.spec, (BatchNorm, LayerNorm, GroupNorm)):
         return Layout(shape, (n - 1, *range(n - 1)), step.flattened or ())
