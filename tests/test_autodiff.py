@@ -81,6 +81,37 @@ def test_grad_lets_go_of_what_was_kept_when_told_to():
         grad(y, x)
 
 
+def test_each_gradient_is_told_of_once_when_it_is_complete_and_before_older_ops_are_visited():
+    """y = c · (b · (a · x)), with b used twice: the first gradients are there before the rules below them have run."""
+    ran = []
+
+    @primitive
+    def noted(be, x, *, name):
+        return x * 1
+    noted.vjp(x=lambda g, name: (ran.append(name), g)[1])
+    a, b, c, x = leaf(2.0), leaf(3.0), leaf(5.0), leaf(7.0)
+    y = noted(noted(noted(a * x, name="a") * b, name="b") * c + b, name="c")
+    told = []
+    gradients = grad(y, [x, a, b, c, c, leaf(1.0)], on_ready=lambda i, g: told.append((i, g.item(), tuple(ran))))
+    assert [(i, value) for i, value, _ in told] == [(3, 42.0), (4, 42.0), (2, 71.0), (1, 105.0), (0, 30.0), (5, 0.0)]
+    assert [before for _, _, before in told] == [("c",), ("c",), ("c", "b"), ("c", "b", "a"), ("c", "b", "a"), ("c", "b", "a")]
+    assert [g.item() for g in gradients] == [30.0, 105.0, 71.0, 42.0, 42.0, 0.0]
+
+
+def test_a_gradient_is_told_of_with_its_hooks_and_where_a_consumer_gave_nothing():
+    @primitive
+    def silent(be, x):
+        return x * 0
+    silent.vjp(x=lambda g: None)
+    a, x = leaf(2.0), leaf(3.0)
+    middle = a * x
+    a.register_hook(lambda g: g * 10)
+    told = {}
+    y = middle * a + silent(silent(a) + a * x)
+    dmiddle, da = grad(y, [middle, a], on_ready=told.__setitem__)
+    assert (told[0].item(), told[1].item()) == (dmiddle.item(), da.item()) == (2.0, 120.0)
+
+
 def test_no_grad_records_nothing_and_detach_forgets():
     x = leaf(1.0)
     with no_grad():

@@ -11,9 +11,9 @@ LAYERS = [
     {"settings", "geometry", "arrays", "_locate"},
     {"kernels", "_compiled"},
     {"backends"},
-    {"tensor", "promotion", "anomaly", "tape", "primitive", "autodiff", "custom", "remat", "gradcheck"},
+    {"tensor", "promotion", "anomaly", "tape", "primitive", "ready", "autodiff", "custom", "remat", "gradcheck"},
     {"ops"},
-    {"interop"},
+    {"interop", "parallel"},                   # parallel: what ranks do together with arrays and gradients; it knows no model and no data
     {"spec"},
     {"train", "data", "models"},
     {"cli", "explain", "__init__", "__main__"},

@@ -26,6 +26,8 @@ from tinygradconv.anomaly import check_cotangent
 from tinygradconv.arrays import dtype_of, shape_of
 from tinygradconv.primitive import Primitive, elementwise, primitive
 from tinygradconv.promotion import as_tensors
+from tinygradconv.ready import teller
+from tinygradconv.ready import turns as turns_of
 from tinygradconv.settings import get as setting
 from tinygradconv.settings import settings
 from tinygradconv.tape import Node, next_sequence, no_grad, recording
@@ -36,11 +38,11 @@ __all__ = ["Primitive", "ancestors_between", "backward", "elementwise", "grad", 
 
 
 def pull_back(node: Node, op: Primitive, g: Tensor, cotangents: dict[Any, Any], waiting: list[Any],
-              useful: Container[Node] | None, anomaly: bool) -> None:
+              useful: Container[Node] | None, anomaly: bool, turns: dict[Node, float] | None = None) -> None:
     """The derivative rules of one node, whose op it is: what they return is added to the cotangents of its inputs.
 
-    Asked are the inputs that have a node, or a `useful` one where given; a node met for the first time joins those `waiting`. With
-    `anomaly` every cotangent is checked (anomaly.py).
+    Asked are the inputs that have a node, or a `useful` one where given; a node met for the first time joins those `waiting`, in its
+    turn (see ready.py). With `anomaly` every cotangent is checked (anomaly.py).
     """
     joint = None
     for name, parent in zip(op.inputs, node.parents):
@@ -64,7 +66,7 @@ def pull_back(node: Node, op: Primitive, g: Tensor, cotangents: dict[Any, Any], 
         known = cotangents.get(parent)
         if known is None:
             cotangents[parent] = cotangent
-            heapq.heappush(waiting, (-parent.sequence, parent))
+            heapq.heappush(waiting, (-parent.sequence if turns is None else turns.get(parent, -parent.sequence), parent))
         else:
             cotangents[parent] = known + cotangent
 
@@ -134,11 +136,13 @@ def _hooked(node: Node, g: Tensor) -> Tensor:
 
 
 def propagate(cotangents: dict[Node, Tensor], *, useful: dict[Node, bool] | None = None, stop: frozenset[Node] = frozenset(),
-              release: bool = False, leaf: Callable[[Node, Tensor], None] | None = None) -> dict[Node, Tensor]:
+              release: bool = False, leaf: Callable[[Node, Tensor], None] | None = None,
+              turns: dict[Node, float] | None = None) -> dict[Node, Tensor]:
     """Carry cotangents back through the graph, newest node first; returns those of leaves, of targets and of `stop` nodes.
 
     Only `useful` nodes (see ancestors_between) are visited, where given; nothing passes a `stop` node, whose hooks are left to the
-    caller. `leaf(node, g)` is told of each leaf reached; `release` drops what a node kept as soon as it has been used.
+    caller. `leaf(node, g)` is told of each leaf or target reached, of a leaf earlier where `turns` say so (see ready.py); `release` drops
+    what a node kept as soon as it has been used.
     """
     waiting = [(-node.sequence, node) for node in cotangents]
     heapq.heapify(waiting)
@@ -159,9 +163,11 @@ def propagate(cotangents: dict[Node, Tensor], *, useful: dict[Node, bool] | None
             continue
         if useful is not None and useful[node]:
             rest[node] = g
+            if leaf is not None:
+                leaf(node, g)
             if not any(parent in useful for parent in node.parents):
                 continue
-        pull_back(node, node.op, g, cotangents, waiting, useful, anomaly)
+        pull_back(node, node.op, g, cotangents, waiting, useful, anomaly, turns)
         g = None                               # a cotangent whose rules have run is not kept while the next rules run
         if release:
             node.kept = None
@@ -202,12 +208,14 @@ def _seed(where: str, y: Tensor, cotangent: Any) -> Tensor:
     return seed if seed.dtype == y.dtype else seed.astype(y.dtype)
 
 
-def grad(y: Tensor, xs: Any, cotangent: Any = None, *, create_graph: bool = False, retain_graph: bool = True) -> Any:
+def grad(y: Tensor, xs: Any, cotangent: Any = None, *, create_graph: bool = False, retain_graph: bool = True,
+         on_ready: Callable[[int, Tensor], None] | None = None) -> Any:
     """∂y/∂x for one tensor x, or a list of them for a sequence: Σ cotangent · ∂y/∂x, shaped like x.
 
     y needs a `cotangent` of its own shape unless it is a single value. With `create_graph` the answer can be differentiated again.
     A tensor that y does not depend on has gradient zero. No `.grad` is touched, and what the tape kept stays, unless
-    `retain_graph=False` lets it go on the way, which takes less memory.
+    `retain_graph=False` lets it go on the way, which takes less memory. `on_ready(i, gradient)` is called once for each of the xs as soon
+    as nothing more will be added to its gradient, while the backward pass goes on: so they can be sent elsewhere meanwhile.
 
     >>> x = Tensor(3.0, requires_grad=True)
     >>> dy = grad(x * x * x, x, create_graph=True)
@@ -225,10 +233,15 @@ def grad(y: Tensor, xs: Any, cotangent: Any = None, *, create_graph: bool = Fals
     seed = _seed("grad", y, cotangent)
     useful = ancestors_between([y.node], [x.node for x in targets])
     found: dict[Node, Tensor] = {}
+    tell, turns = (None, None) if on_ready is None else (teller(targets, on_ready), turns_of(useful))
     if y.node in useful:
         with no_grad(off=not create_graph):
-            found = propagate({y.node: seed}, useful=useful, release=not (retain_graph or create_graph))
+            found = propagate({y.node: seed}, useful=useful, release=not (retain_graph or create_graph), leaf=tell, turns=turns)
     gradients = [found[x.node] if x.node in found else Tensor.of(np.zeros(x.shape, x.dtype)) for x in targets]
+    if on_ready is not None:
+        for i, x in enumerate(targets):
+            if x.node not in found:
+                on_ready(i, gradients[i])
     return gradients[0] if single else gradients
 
 
