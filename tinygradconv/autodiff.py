@@ -38,7 +38,7 @@ __all__ = ["Primitive", "ancestors_between", "backward", "elementwise", "grad", 
 
 
 def pull_back(node: Node, op: Primitive, g: Tensor, cotangents: dict[Any, Any], waiting: list[Any],
-              useful: Container[Node] | None, anomaly: bool, turns: dict[Node, float] | None = None) -> None:
+              useful: Container[Node] | None, anomaly: bool, turns: dict[Node, float] | None) -> None:
     """The derivative rules of one node, whose op it is: what they return is added to the cotangents of its inputs.
 
     Asked are the inputs that have a node, or a `useful` one where given; a node met for the first time joins those `waiting`, in its
