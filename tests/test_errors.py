@@ -22,12 +22,12 @@ import tinygradconv as tgc
 from tinygradconv import cli, data, models, spec
 from tinygradconv.data.idx import read_idx
 from tinygradconv.interop import safetensors
-from tinygradconv.train.loop import Training
 from tinygradconv.train.optim import SGD
 from tinygradconv.train.recipe import RECIPES, Recipe
 from tinygradconv.train.schedule import cosine
 from tinygradconv.train.sessions import begin
 from tinygradconv.train.snapshot import Run
+from tinygradconv.train.training import Training
 
 ROOT = Path(__file__).resolve().parent.parent
 TABLE = Path(__file__).with_name("errors.txt")

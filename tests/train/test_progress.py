@@ -4,6 +4,7 @@ from __future__ import annotations
 import io
 import os
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from tinygradconv.train.evaluate import accuracy_line, evaluate
 from tinygradconv.train.loop import train
 from tinygradconv.train.progress import Progress
 from tinygradconv.train.recipe import Recipe
+from tinygradconv.train.snapshot import Position
 
 from . import toy
 
@@ -25,18 +27,22 @@ class Terminal(io.StringIO):
 
 
 def show(stream: io.StringIO) -> str:
-    bar = Progress(6, 2, stream=stream)
+    bar, at = Progress(stream), Position()
+    training = SimpleNamespace(steps=6, recipe=SimpleNamespace(epochs=2), position=at, finished=False)
+    bar.begin(training)
     for step in range(6):
-        bar.step(step // 3, 1.5 - step / 10, 32)
+        at.step = step + 1
+        bar.step(training, 1.5 - step / 10, 32, 24)
         if step % 3 == 2:
-            bar.epoch(step // 3, 1.25, 90.0)
-    bar.close()
+            at.epoch, at.accuracy, training.finished = at.epoch + 1, 90.0, step == 5
+            bar.epoch(training)
+    bar.end(training)
     return stream.getvalue()
 
 
 def test_a_terminal_shows_step_loss_images_per_second_and_time_left():
     text = show(Terminal())
-    for words in ("step 6/6", "loss 1.0000", "images/s", "left", "epoch 1/2: loss 1.2500, test accuracy 90.00 %", "\r"):
+    for words in ("step 6/6", "loss 1.0000", "images/s", "left", "epoch 1/2: loss 1.4000, test accuracy 90.00 %", "\r"):
         assert words in text
 
 
@@ -51,7 +57,7 @@ def test_a_terminal_has_room_for_all_the_numbers(monkeypatch, columns, shown):
 
 def test_a_file_gets_few_lines(monkeypatch):
     text = show(io.StringIO())
-    assert text.startswith("epoch 2/2: loss 1.2500, test accuracy 90.00 %, step 6/6, ") and len(text.splitlines()) == 1 and "\r" not in text
+    assert text.startswith("epoch 2/2: loss 1.1000, test accuracy 90.00 %, step 6/6, ") and len(text.splitlines()) == 1 and "\r" not in text
     monkeypatch.setattr(progress, "LINES_EVERY", 0.0)
     lines = show(io.StringIO()).splitlines()
     assert len(lines) == 8 and lines[1].startswith("epoch 1/2: loss 1.4000, step 2/6, ") and lines[1].endswith("s left")

@@ -19,8 +19,8 @@ from tinygradconv.backends import choice
 from tinygradconv.interop import files, safetensors
 from tinygradconv.train.interrupt import Interrupted
 from tinygradconv.train.log import Log
-from tinygradconv.train.loop import LossError, Training
 from tinygradconv.train.snapshot import Run, free_folder
+from tinygradconv.train.training import LossError, Training
 
 # One process learns what a run imports once, and forks a child for every kill and every resumption.
 MANY_KILLS = """
@@ -121,7 +121,7 @@ def test_the_folder_holds_what_it_should_and_weights_have_no_clock(whole, tmp_pa
     weights = safetensors.load(whole / "last.safetensors")
     model = toy.SPEC.build((7, 7, 1))
     assert sorted(weights) == sorted([*model.parameters, *model.buffers])
-    assert [(row[0], row[1], bool(row[4])) for row in rows(whole)] == [("1", "4", True), ("2", "8", True)]
+    assert [(row[0], row[1], bool(row[5])) for row in rows(whole)] == [("1", "4", True), ("2", "8", True)]
     theirs = load_file(whole / "last.safetensors")
     assert all((theirs[path] == weights[path]).all() for path in weights)
 
@@ -168,13 +168,13 @@ def test_a_state_of_another_run_or_another_model_is_refused(whole, tmp_path):
 def test_torn_and_superfluous_rows_of_the_log_are_taken_away(tmp_path):
     log = Log(tmp_path / "log.csv")
     log.start()
-    log.add(1, 4, 0.1, 0.5, "90.0", 1.0)
-    log.add(2, 8, 0.1, 0.4, "91.0", 2.0)
+    log.add(1, 4, 0.1, 0.5, 80.0, "90.0", 1.0)
+    log.add(2, 8, 0.1, 0.4, 85.0, "91.0", 2.0)
     with open(log.path, "a") as file:
         file.write("3,12,0.")
     assert [row["step"] for row in log.rows()] == ["4", "8"]
     log.cut(1)
-    assert log.path.read_text() == "epoch,step,rate,loss,accuracy,seconds\n1,4,0.1,0.5,90.0,1.0\n"
+    assert log.path.read_text() == "epoch,step,rate,loss,train_accuracy,accuracy,seconds\n1,4,0.1,0.5,80.0,90.0,1.0\n"
     log.path.write_text("something else\n")
     with pytest.raises(ValueError, match=r"log\.csv is not the log of a run"):
         log.rows()
@@ -193,7 +193,7 @@ def test_a_full_disk_loses_nothing(whole, tmp_path, monkeypatch):
     with pytest.raises(OSError, match=r"cannot write .*last\.safetensors: No space left on device. What was saved before is still there"):
         run.save(state)
     with pytest.raises(OSError, match=r"cannot write .*log\.csv: No space left"):
-        run.log.add(1, 2, 3, 4, 5, 6)
+        run.log.add(1, 2, 3, 4, 5, 6, 7)
     run.log.path.write_bytes(before["log.csv"])
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 

@@ -86,7 +86,7 @@ def _read_safetensors(path: Path) -> dict[str, Entry]:
         raise ValueError(f"load_torch: {path} is not a sound safetensors file ({problem}): it is damaged, cut short, or something else") \
             from None
     if CHECKSUM in (file.metadata() or {}):
-        raise ValueError(f"load_torch: {path} was saved by tinygradconv itself and lies channels last. Load it by tinygradconv.train.loop."
+        raise ValueError(f"load_torch: {path} was saved by tinygradconv itself and lies channels last. Load it by tinygradconv.train."
                          f"load_weights(model, tinygradconv.interop.safetensors.load(path)); save_torch writes what load_torch reads")
     entries = {}
     for name, part in parts.items():

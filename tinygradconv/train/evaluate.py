@@ -19,11 +19,20 @@ def evaluate(model: Callable[..., Tensor], batches: Iterable[tuple[np.ndarray, n
     with no_grad():
         for x, labels in batches:
             scores = model(Tensor.of(x), train=False).numpy()
-            correct += int(np.sum((scores.argmax(1) == labels) & np.isfinite(scores).all(1)))
+            correct += correct_of(scores, labels)
             total += len(labels)
             if stopping():
                 return None
     return correct, total
+
+
+def correct_of(scores: np.ndarray, labels: np.ndarray) -> int:
+    """How many rows of scores (N, classes) have their highest value, the first where two are equal, at the label's class.
+
+    Labels (N,) are classes, or (N, classes) probabilities, whose highest counts. A row with a NaN or an infinity is never correct.
+    """
+    classes = labels if labels.ndim == 1 else labels.argmax(1)
+    return int(np.sum((scores.argmax(1) == classes) & np.isfinite(scores).all(1)))
 
 
 def accuracy_line(correct: int, total: int) -> str:

@@ -7,13 +7,15 @@ from pathlib import Path
 
 from tinygradconv.interop.files import append_line, write_whole
 
-COLUMNS = ("epoch", "step", "rate", "loss", "accuracy", "seconds")
+COLUMNS = ("epoch", "step", "rate", "loss", "train_accuracy", "accuracy", "seconds")
+OLDER = tuple(column for column in COLUMNS if column != "train_accuracy")          # of runs that were begun before it was counted
 
 
 class Log:
-    """The rows of a run: epoch, step (both done so far), rate, mean loss since the row before, test accuracy in %, seconds.
+    """The rows of a run: epoch, step (both done so far), rate, mean loss and training accuracy in % since the row before, test accuracy
+    in %, seconds.
 
-    A row within an epoch has no accuracy.
+    A row within an epoch has no test accuracy. Columns that an older log does not have are empty.
 
     A kill may leave a row half written, or rows that no snapshot counts on yet; `cut(count)` takes both away.
     """
@@ -35,9 +37,10 @@ class Log:
         lines = text[:text.rfind("\n") + 1]                    # a line that has no end was cut off
         if not lines:
             return []
-        if lines.split("\n", 1)[0] != ",".join(COLUMNS):
+        if lines.split("\n", 1)[0] not in (",".join(COLUMNS), ",".join(OLDER)):
             raise ValueError(f"{self.path} is not the log of a run: its first line must be {','.join(COLUMNS)!r}")
-        return [row for row in csv.DictReader(io.StringIO(lines)) if None not in row and None not in row.values() and row["step"].isdigit()]
+        whole = [row for row in csv.DictReader(io.StringIO(lines)) if None not in row and None not in row.values()]
+        return [{column: row.get(column, "") for column in COLUMNS} for row in whole if row["step"].isdigit()]
 
     def cut(self, count: int) -> None:
         """Keep the first `count` rows; a log that is gone starts anew."""

@@ -6,6 +6,9 @@ import sys
 import time
 from typing import TextIO
 
+from .callbacks import Callback
+from .training import Training
+
 LINES_EVERY = 10.0               # seconds between lines where there is no terminal
 NARROW = 76                      # columns below which the numbers need all the room that there is
 NUMBERS = "step {n_fmt}/{total_fmt}{postfix}, {remaining} left"          # tqdm puts ", " before the postfix
@@ -23,53 +26,60 @@ def _columns(stream: TextIO) -> int:
         return 0
 
 
-class Progress:
+class Progress(Callback):
     """Step, loss, images/s and time left, on `stream` (standard error): tqdm's bar on a terminal, else a line at most every 10 s."""
 
-    def __init__(self, steps: int, epochs: int, done: int = 0, stream: TextIO | None = None) -> None:
+    def __init__(self, stream: TextIO | None = None) -> None:
         self.stream = sys.stderr if stream is None else stream
-        self.steps, self.epochs, self.done = steps, epochs, done
-        self.started = self.said = time.monotonic()
-        self.first, self.images = done, 0
         self.bar = None
+        self.started = self.said = time.monotonic()
+        self.first, self.images, self.losses = 0, 0, []
+
+    def begin(self, training: Training) -> None:
+        """Draw the bar as far as it has come."""
+        self.first, self.started = training.position.step, time.monotonic()
+        self.said = self.started
         if self.stream.isatty():
             from tqdm import tqdm
             tqdm.monitor_interval = 0            # no thread that wakes up while kernels run
             columns = _columns(self.stream)
             width = {"dynamic_ncols": True} if columns else {"ncols": 100}      # some terminals say that they have no columns
-            self.bar = tqdm(total=steps, initial=done, file=self.stream, unit="step", mininterval=0.1, **width,
+            self.bar = tqdm(total=training.steps, initial=self.first, file=self.stream, unit="step", mininterval=0.1, **width,
                             bar_format=NUMBERS if 0 < columns < NARROW else "{desc}{percentage:3.0f}% |{bar}| " + NUMBERS)
 
     def _rate(self) -> float:
         return self.images / max(time.monotonic() - self.started, 1e-9)
 
-    def step(self, epoch: int, loss: float, images: int) -> None:
-        """One step is done, in epoch `epoch` (from 0), with this loss, over this many images."""
-        self.done += 1
+    def step(self, training: Training, loss: float, images: int, correct: int) -> None:
+        """Show a step."""
         self.images += images
+        self.losses.append(loss)
+        epoch = f"epoch {training.position.epoch + 1}/{training.recipe.epochs}"
         if self.bar is not None:
-            self.bar.set_description_str(f"epoch {epoch + 1}/{self.epochs} ", refresh=False)
+            self.bar.set_description_str(f"{epoch} ", refresh=False)
             self.bar.set_postfix_str(f"loss {loss:.4f}, {self._rate():,.0f} images/s", refresh=False)
             self.bar.update()
         elif time.monotonic() - self.said >= LINES_EVERY:
-            self._line(f"epoch {epoch + 1}/{self.epochs}", loss)
+            self._line(training, f"{epoch}: loss {loss:.4f}")
 
-    def epoch(self, epoch: int, loss: float, accuracy: float) -> None:
-        """An epoch (from 0) has ended with this mean loss and this test accuracy in %."""
-        text = f"epoch {epoch + 1}/{self.epochs}: loss {loss:.4f}, test accuracy {accuracy:.2f} %"
+    def epoch(self, training: Training) -> None:
+        """A line that stays, where there is a terminal."""
+        at, loss = training.position, sum(self.losses) / max(len(self.losses), 1)
+        text = f"epoch {at.epoch}/{training.recipe.epochs}: loss {loss:.4f}, test accuracy {at.accuracy:.2f} %"
+        self.losses.clear()
         if self.bar is not None:
             self.bar.write(text, file=self.stream)
-        elif time.monotonic() - self.said >= LINES_EVERY or epoch + 1 == self.epochs:
-            self._line(text, None)
+        elif time.monotonic() - self.said >= LINES_EVERY or training.finished:
+            self._line(training, text)
 
-    def _line(self, text: str, loss: float | None) -> None:
+    def _line(self, training: Training, text: str) -> None:
         self.said = time.monotonic()
-        done = self.done - self.first
-        left = (self.said - self.started) / done * (self.steps - self.done) if done else 0.0
-        seen = "" if loss is None else f": loss {loss:.4f}"
-        print(f"{text}{seen}, step {self.done}/{self.steps}, {self._rate():,.0f} images/s, {left:.0f} s left", file=self.stream, flush=True)
+        at = training.position.step
+        done = at - self.first
+        left = (self.said - self.started) / done * (training.steps - at) if done else 0.0
+        print(f"{text}, step {at}/{training.steps}, {self._rate():,.0f} images/s, {left:.0f} s left", file=self.stream, flush=True)
 
-    def close(self) -> None:
+    def end(self, training: Training) -> None:
         """Leave the bar as it stands."""
         if self.bar is not None:
             self.bar.close()

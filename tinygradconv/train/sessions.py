@@ -15,16 +15,19 @@ from tinygradconv import data as data_sets
 from tinygradconv import models
 from tinygradconv.backends.cpu import instruction_set
 from tinygradconv.data import DataSet, Loader
+from tinygradconv.data.picture import kept
 from tinygradconv.geometry import integer
 from tinygradconv.settings import get as setting
 from tinygradconv.spec import Spec
 
 from .evaluate import accuracy_line, evaluate
 from .interrupt import Interrupted
-from .loop import LossError, load_weights, train
+from .loop import train
 from .progress import say
 from .recipe import Recipe, recipe_named
 from .snapshot import Run, free_folder
+from .training import LossError
+from .weights import load_weights
 
 DEFAULT_DATA = {"lenet5": "digits"}
 KEYS = ("model", "data", "data_dir", "data_crc32", "seed", "recipe", "spec", "versions")      # of config.json
@@ -44,7 +47,8 @@ def begin(model: str, *, data: str | None = None, data_dir: str | None = None, r
     spec.infer(data_set.input_shape)                 # a model that does not fit the images says so before a folder is made
     config = {"model": model, "data": data, "data_dir": data_dir and str(Path(data_dir).resolve()), "data_crc32": data_set.checksum(),
               "input": list(data_set.input_shape), "epochs": chosen.epochs, "batch_size": chosen.batch_size, "seed": seed,
-              "recipe": {"name": name, **dataclasses.asdict(chosen)}, "spec": json.loads(spec.to_json()), "versions": versions()}
+              "recipe": {"name": name, **dataclasses.asdict(chosen)}, "spec": json.loads(spec.to_json()),
+              "versions": versions(), **kept(data_set)}
     return Session(Run.create(Path(out) if out else free_folder(Path("runs") / f"{model}-{data_set.name}"), config), data_set)
 
 

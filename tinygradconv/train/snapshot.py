@@ -43,7 +43,10 @@ class Position:
     rows: int = 0                 # of the log
     loss_sum: float = 0.0         # since the last row
     loss_count: int = 0
+    correct_sum: int = 0          # training images that were given their class, since the last row
+    images: int = 0               # and of how many
     seconds: float = 0.0          # of training, in all the sittings
+    waiting: float = 0.0          # of these, for the loader
     accuracy: float = -1.0        # % on the test images after the last whole epoch
     best: float = -1.0
     best_epoch: int = 0

@@ -1,0 +1,26 @@
+"""A model's weights and buffers as arrays by path, and back."""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from tinygradconv.tensor import Tensor
+
+from .optim import match_arrays
+
+
+def weights_of(model: Any) -> dict[str, np.ndarray]:
+    """Weights and buffers by path; not copied."""
+    return {path: t.numpy() for path, t in (*model.parameters.items(), *model.buffers.items())}
+
+
+def load_weights(model: Any, arrays: Mapping[str, np.ndarray]) -> None:
+    """Put weights and buffers by path into a model. ValueError names the first that is missing, too much or of another shape."""
+    match_arrays("the weights", weights_of(model), arrays)
+    for path, p in model.parameters.items():
+        p.data[...] = arrays[path]
+        p.storage.version += 1
+    for path in model.buffers:
+        model.buffers[path] = Tensor.of(np.array(arrays[path]))
