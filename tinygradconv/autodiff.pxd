@@ -4,6 +4,6 @@ from tinygradconv.primitive cimport Primitive as Op
 from tinygradconv.tape cimport Node
 from tinygradconv.tensor cimport Storage, Value, tensor_of
 
-cdef pull_back(Node node, Op op, g, dict cotangents, list waiting, useful, bint anomaly, dict turns)
+cdef pull_back(Node node, Op op, g, dict cotangents, list waiting, useful, bint anomaly, turns)
 cdef _apply(Node node, Op op, rule, g, tuple needs, useful, bint anomaly)
 cdef _checked(Op op, str name, Node parent, cotangent)

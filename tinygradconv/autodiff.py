@@ -17,7 +17,7 @@ there are derivatives of every order.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -38,7 +38,7 @@ __all__ = ["Primitive", "ancestors_between", "backward", "elementwise", "grad", 
 
 
 def pull_back(node: Node, op: Primitive, g: Tensor, cotangents: dict[Any, Any], waiting: list[Any],
-              useful: Container[Node] | None, anomaly: bool, turns: dict[Node, float] | None) -> None:
+              useful: Container[Node] | None, anomaly: bool, turns: Mapping[Node, float] | None) -> None:
     """The derivative rules of one node, whose op it is: what they return is added to the cotangents of its inputs.
 
     Asked are the inputs that have a node, or a `useful` one where given; a node met for the first time joins those `waiting`, in its
@@ -137,7 +137,7 @@ def _hooked(node: Node, g: Tensor) -> Tensor:
 
 def propagate(cotangents: dict[Node, Tensor], *, useful: dict[Node, bool] | None = None, stop: frozenset[Node] = frozenset(),
               release: bool = False, leaf: Callable[[Node, Tensor], None] | None = None,
-              turns: dict[Node, float] | None = None) -> dict[Node, Tensor]:
+              turns: Mapping[Node, float] | None = None) -> dict[Node, Tensor]:
     """Carry cotangents back through the graph, newest node first; returns those of leaves, of targets and of `stop` nodes.
 
     Only `useful` nodes (see ancestors_between) are visited, where given; nothing passes a `stop` node, whose hooks are left to the
