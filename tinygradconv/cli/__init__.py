@@ -11,11 +11,11 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
-from . import diagram, eval, models, plan, summary, tables, train
+from . import curves, diagram, eval, models, plan, predict, summary, tables, train
 from .arguments import Parser
 
 FAILED = 1
-COMMANDS = (train, eval, summary, models, plan, diagram, tables)
+COMMANDS = (train, eval, predict, curves, summary, models, plan, diagram, tables)
 
 
 def parser() -> Parser:

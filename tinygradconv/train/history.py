@@ -1,0 +1,72 @@
+"""What a run has seen, as numbers: the rows of its log.csv, read strictly, for those who draw them."""
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from .log import COLUMNS, Log
+
+
+@dataclass(frozen=True, eq=False)
+class History:
+    """The columns of a run's log, float64 (rows,), NaN where a row has no number; see `Log` for what they mean.
+
+    Within an epoch a row has no test accuracy; `epoch` counts whole ones.
+    """
+
+    name: str
+    epoch: np.ndarray
+    step: np.ndarray
+    rate: np.ndarray
+    loss: np.ndarray
+    train_accuracy: np.ndarray
+    accuracy: np.ndarray
+    seconds: np.ndarray
+
+    @classmethod
+    def read(cls, run: str | os.PathLike, name: str | None = None) -> History:
+        """The history of the run in a folder, or of a log.csv itself; called as the folder is, or `name`.
+
+        A last line that was cut off is left out. FileNotFoundError: there is no log. ValueError names the file and the line: nothing was
+        logged yet, it is no log, a number that is none, steps that do not rise.
+        """
+        path = Path(run)
+        if path.is_dir():
+            path /= "log.csv"
+        if not path.is_file():
+            raise FileNotFoundError(f"{run} is not a run: there is no {path}")
+        return cls(name if name is not None else path.resolve().parent.name, **_numbers(path))
+
+    @property
+    def epoch_steps(self) -> float:
+        """How many steps an epoch has; NaN before the first has ended."""
+        ends = ~np.isnan(self.accuracy) & (self.epoch > 0)
+        return float(self.step[ends][-1] / self.epoch[ends][-1]) if ends.any() else float("nan")
+
+    @property
+    def final(self) -> float:
+        """The last test accuracy in %; NaN before the first."""
+        found = self.accuracy[~np.isnan(self.accuracy)]
+        return float(found[-1]) if len(found) else float("nan")
+
+
+def _numbers(path: Path) -> dict[str, np.ndarray]:
+    rows = Log(path).rows()
+    if not rows:
+        raise ValueError(f"{path} has no rows yet: one is written every 100 steps, and after every epoch. Train longer, then draw")
+    found = {name: np.full(len(rows), np.nan) for name in COLUMNS}
+    before = 0.0
+    for i, row in enumerate(rows):
+        for name in COLUMNS:
+            try:
+                found[name][i] = float(row[name] or "nan")
+            except ValueError:
+                raise ValueError(f"{path}, line {i + 2}: {name} must be a number, got {row[name]!r:.40}. The log is damaged") from None
+        step = found["step"][i]
+        if not before < step < float("inf"):
+            raise ValueError(f"{path}, line {i + 2}: steps must rise, got {before:g} and then {step:g}. The log is damaged")
+        before = step
+    return found
