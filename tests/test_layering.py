@@ -16,7 +16,7 @@ LAYERS = [
     {"interop", "parallel"},                   # parallel: what ranks do together with arrays and gradients; it knows no model and no data
     {"spec"},
     {"train", "data", "models"},
-    {"cli", "explain", "__init__", "__main__"},
+    {"cli", "explain", "experiments", "__init__", "__main__"},
 ]
 MAY_IMPORT_KERNELS = {"backends", "settings", "__init__"}
 
