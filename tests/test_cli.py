@@ -150,7 +150,7 @@ def test_wrong_usage_exits_with_2_and_the_help(capsys, arguments, said):
 @pytest.mark.parametrize(("arguments", "said"), [
     (["train", "lenet"], "there is no model 'lenet'"),
     (["train", "lenet5", "--data", "minst"], "there is no data set 'minst', nor a folder of images of this name; there are: digits"),
-    (["train", "lenet5", "--recipe", "best"], "there is no recipe 'best'; there are: adam, sgd"),
+    (["train", "lenet5", "--recipe", "best"], "there is no recipe 'best'; there are: paper, fast, adam, sgd"),
     (["eval", "nowhere"], "nowhere is not the folder of a run"),
     (["train", "--resume", "nowhere"], "nowhere is not the folder of a run"), (["summary", "lenet5", "--input", "4x4x1"], "does not fit"),
     (["summary", "resnet5O"], "there is no model 'resnet5O'; did you mean 'resnet"),

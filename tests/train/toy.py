@@ -21,7 +21,7 @@ from tinygradconv.train.snapshot import Run
 
 SPEC = Conv(3, 3, stride=2) >> BatchNorm() >> Tanh() >> Flatten() >> Dropout(0.2) >> Dense(3)
 RECIPE = Recipe("sgd", 0.2, epochs=2, batch_size=8, options={"momentum": 0.9, "nesterov": True, "decay": 1e-3}, warm_up=0.2, smoothing=0.1,
-                distort=Distort(rotation=0.2, scale=0.1, shear=0.1, shift=1.0))
+                augment=Distort(rotation=0.2, scale=0.1, shear=0.1, shift=1.0))
 
 
 def data() -> DataSet:

@@ -20,12 +20,16 @@ from tinygradconv.geometry import integer
 from tinygradconv.settings import get as setting
 from tinygradconv.spec import Spec
 
+from .callbacks import Callback
+from .curves import Curves
 from .evaluate import accuracy_line, evaluate
 from .interrupt import Interrupted
 from .loop import train
-from .progress import say
-from .recipe import Recipe, recipe_named
+from .progress import Progress, say
+from .recipe import Recipe
+from .recipes import recipe_named
 from .snapshot import Run, free_folder
+from .tensorboard import TensorBoard
 from .training import LossError
 from .weights import load_weights
 
@@ -47,7 +51,7 @@ def begin(model: str, *, data: str | None = None, data_dir: str | None = None, r
     spec.infer(data_set.input_shape)                 # a model that does not fit the images says so before a folder is made
     config = {"model": model, "data": data, "data_dir": data_dir and str(Path(data_dir).resolve()), "data_crc32": data_set.checksum(),
               "input": list(data_set.input_shape), "epochs": chosen.epochs, "batch_size": chosen.batch_size, "seed": seed,
-              "recipe": {"name": name, **dataclasses.asdict(chosen)}, "spec": json.loads(spec.to_json()),
+              "recipe": {"name": name, **chosen.to_json()}, "spec": json.loads(spec.to_json()),
               "versions": versions(), **kept(data_set)}
     return Session(Run.create(Path(out) if out else free_folder(Path("runs") / f"{model}-{data_set.name}"), config), data_set)
 
@@ -96,7 +100,7 @@ class Session:
         """The model that the run's spec describes, with the weights that its seed draws."""
         return Spec.from_json(json.dumps(self.run.config["spec"])).build(shape, seed=self.run.config["seed"])
 
-    def train(self, data_dir: str | None = None) -> int:
+    def train(self, data_dir: str | None = None, *, tensorboard: bool = False) -> int:
         """Train to the end; prints the test accuracy as the last line. Returns the exit code: 0, or 128 + the signal that stopped it."""
         run, recipe, seen = self.run, self.recipe(), versions()
         state, _ = run.load()
@@ -110,16 +114,32 @@ class Session:
             say(f"{run.config['model']} on {run.config['data']}: {len(data.train):,} images, epochs {recipe.epochs}, recipe "
                 f"{run.config['recipe']['name']}, into {run.folder}{going_on}")
             try:
-                at = train(self.model(data.input_shape), data, recipe, seed=run.config["seed"], run=run)
+                at = train(self.model(data.input_shape), data, recipe, seed=run.config["seed"], run=run,
+                           callbacks=self._watchers(tensorboard))
             except Interrupted as stopped:
                 say(f"stopped, and saved. tinygradconv train --resume {run.folder} goes on")
                 return 128 + stopped.number
             except LossError as problem:
                 raise LossError(f"{problem}. The last snapshot is in {run.folder}") from None
         else:
+            run.lock()
+            for problem in run.go_on()[1]:
+                say(problem)
             at = state.position
         print(accuracy_line(at.correct, at.tested))
         return 0
+
+    def _watchers(self, tensorboard: bool) -> list[Callback]:
+        """What is told of the training. A run that was begun with TensorBoard goes on with it, as long as it is installed."""
+        folder, board = self.run.folder / "tensorboard", []
+        if tensorboard or folder.is_dir():
+            try:
+                board = [TensorBoard(folder)]
+            except ImportError as problem:
+                if tensorboard:
+                    raise
+                say(str(problem))
+        return [Curves(self.run), *board, Progress()]                # they end from the last to the first: the bar before what is said
 
     def evaluate(self, data_dir: str | None = None) -> str:
         """The line with the test accuracy of the run's last weights."""

@@ -44,7 +44,7 @@ class Training:
 
     def __init__(self, model: Any, data: DataSet, recipe: Recipe, seed: int = 0) -> None:
         self.model, self.data, self.recipe, self.seed = model, data, recipe, seed
-        self.loader, self.tester = Loader.training(data, recipe.batch_size, seed, recipe.distort), Loader.testing(data)
+        self.loader, self.tester = Loader.training(data, recipe.batch_size, seed, recipe.augment), Loader.testing(data)
         self.steps = recipe.epochs * len(self.loader)
         self.optimizer, self.rate = recipe.make_optimizer(model.parameters), recipe.make_schedule(self.steps)
         self.position, self.correct = Position(), 0
