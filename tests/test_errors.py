@@ -178,8 +178,13 @@ def run_folder(tmp_path_factory):
     return folder
 
 
-def damage(name: str, change):
-    return lambda folder: (folder / name).write_bytes(change((folder / name).read_bytes()))
+def damage(name: str, change, *gone: str):
+    """Changes a file of a run, and takes others away."""
+    def spoil(folder: Path) -> None:
+        (folder / name).write_bytes(change((folder / name).read_bytes()))
+        for other in gone:
+            (folder / other).unlink()
+    return spoil
 
 
 def another_model(folder: Path) -> None:
@@ -193,8 +198,10 @@ CHECKPOINTS = {
     "empty weights": (damage("last.safetensors", lambda whole: b""), "eval", "last.safetensors is not a sound safetensors file"),
     "another model's": (another_model, "eval", "the weights: "),
     "no weights": (lambda folder: (folder / "last.safetensors").unlink(), "eval", "last.safetensors does not exist: the run has saved no"),
-    "a damaged config": (damage("config.json", lambda whole: whole[:40]), "eval", "config.json is damaged: "),
-    "an emptied config": (damage("config.json", lambda whole: b"{}"), "eval", "reads runs of format 1, got None"),
+    "a damaged config": (damage("config.json", lambda whole: whole[:40], "state.safetensors"), "eval", "config.json is damaged: "),
+    "an emptied config": (damage("config.json", lambda whole: b"{}", "state.safetensors"), "eval", "reads runs of format 2, got None"),
+    "a changed config": (damage("config.json", lambda whole: whole.replace(b'"seed": 0', b'"seed": 1'), "state.safetensors"), "eval",
+                         "config.json is damaged: its values are not those that the run was begun with (the checksum differs)"),
     "a cut state": (damage("state.safetensors", lambda whole: whole[:500]), "resume", "No sound snapshot is left in"),
     "not a run": (shutil.rmtree, "eval", "is not the folder of a run: it has no config.json"),
 }

@@ -173,11 +173,17 @@ def test_torn_and_superfluous_rows_of_the_log_are_taken_away(tmp_path):
     with open(log.path, "a") as file:
         file.write("3,12,0.")
     assert [row["step"] for row in log.rows()] == ["4", "8"]
-    log.cut(1)
-    assert log.path.read_text() == "epoch,step,rate,loss,train_accuracy,accuracy,seconds\n1,4,0.1,0.5,80.0,90.0,1.0\n"
+    text = "epoch,step,rate,loss,train_accuracy,accuracy,seconds\n1,4,0.1,0.5,80.0,90.0,1.0\n"
+    assert log.restore(text) and log.path.read_text() == text == log.text
+    log.path.write_text(text.replace("0.5", "0.6") + "2,8")
+    assert not log.restore(text) and log.path.read_text() == text
     log.path.write_text("something else\n")
     with pytest.raises(ValueError, match=r"log\.csv is not the log of a run"):
         log.rows()
+    for line in ("1,4,0.1,0.5,80.0,90.0", "1,4,0.1,0.5,80.0,90.0,1.0,1", "one,4,0.1,0.5,80.0,90.0,1.0", "1,4,0.1,0.5,80.0,90.0,x", ""):
+        log.path.write_text(text + line + "\n")
+        with pytest.raises(ValueError, match=r"log\.csv, line 3, is damaged: expected 7 numbers, got"):
+            log.rows()
 
 
 def test_a_full_disk_loses_nothing(whole, tmp_path, monkeypatch):
@@ -208,7 +214,7 @@ def test_folders_that_are_taken_foreign_or_unwritable(whole, tmp_path):
         Run.create(tmp_path / "notes.txt" / "run", {})
     with pytest.raises(FileNotFoundError, match="is not the folder of a run: it has no config.json"):
         Run.open(tmp_path)
-    for text, said in (("{", "damaged"), ("[]", "expected a JSON object, got list"), ("{}", "reads runs of format 1, got None")):
+    for text, said in (("{", "damaged"), ("[]", "expected a JSON object, got list"), ("{}", "reads runs of format 2, got None")):
         (tmp_path / "config.json").write_text(text)
         with pytest.raises(ValueError, match=said):
             Run.open(tmp_path)

@@ -23,15 +23,13 @@ class Record(Callback):
         self.run, self.save_every, self._saved = run, save_every, 0.0
 
     def begin(self, training: Training) -> None:
-        """Go on from the run's newest snapshot, and cut the log to it; a run without one gets its first."""
-        state, problems = self.run.load()
+        """Go on from the run's newest snapshot; a run without one gets its first."""
+        state, problems = self.run.go_on()
         for problem in problems:
             say(problem)
-            self.run.drop_damaged()
         if state is not None:
             training.restore(state)
-        self.run.log.cut(training.position.rows)
-        if state is None:
+        else:
             self.save(training)
         self._saved = time.monotonic()
 
@@ -48,7 +46,7 @@ class Record(Callback):
         at = training.position
         self._row(training, at.epoch, f"{at.accuracy:.4f}")
         if at.best_epoch == at.epoch:
-            self.run.save_best(training.weights())
+            self.run.save_best(training.weights(), at.epoch)
         self.save(training)
 
     def save(self, training: Training) -> None:

@@ -1,82 +1,51 @@
 """A run's folder: what was asked for, what was seen, the weights, and everything needed to go on.
 
-    config.json            model, data, recipe, seed, …: written before step 1 and never again
+    config.json            model, data, recipe, seed, …, and a checksum: written before step 1 and never again
     log.csv                see log.py
     last.safetensors       weights and buffers, nothing else; best.safetensors: those of the epoch with the best test accuracy
-    state.safetensors      weights, buffers, the optimiser's arrays, and in its metadata the position, counters and a checksum
+    state.safetensors      see state.py; all the files above can be written again from it, but for best.safetensors
     state.previous.safetensors   the one before
-    state.json             the position of state.safetensors, for people to read
+    state.json             what state.safetensors says besides its arrays, for people to read
 
-Every file is written beside and renamed. state.safetensors alone decides where a run goes on, so there is no moment at which
-files disagree: best and last are written before it, and a run that goes on from an older state writes them again, with the same bytes.
-Nothing is ever unpickled.
+Every file is written beside and renamed, and a changed byte is noticed. state.safetensors alone decides where a run goes on, so there is
+no moment at which files disagree: best and last are written before it, and a run that goes on from an older state writes them again, with
+the same bytes. Nothing is ever unpickled.
 """
 from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+import warnings
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from tinygradconv.interop import safetensors
-from tinygradconv.interop.files import write_whole
+from tinygradconv.interop.files import NEW, mend, sync_folder, write_whole
 
+from . import config as config_json
 from .log import Log
+from .state import STATES, Position, Snapshot, State, newest
 
-FORMAT = 1
-PARTS = ("model", "optimizer")            # of a state, and of the names in its file
+__all__ = ["Position", "Run", "State", "free_folder"]
 
-
-@dataclass
-class Position:
-    """How far a run has come: `epoch` whole epochs and `batch` batches of the next; and what it has added up on the way."""
-
-    epoch: int = 0
-    batch: int = 0
-    step: int = 0
-    counter: int = 0              # the model's: what its random numbers (dropout) come from
-    rows: int = 0                 # of the log
-    loss_sum: float = 0.0         # since the last row
-    loss_count: int = 0
-    correct_sum: int = 0          # training images that were given their class, since the last row
-    images: int = 0               # and of how many
-    seconds: float = 0.0          # of training, in all the sittings
-    waiting: float = 0.0          # of these, for the loader
-    accuracy: float = -1.0        # % on the test images after the last whole epoch
-    best: float = -1.0
-    best_epoch: int = 0
-    correct: int = -1
-    tested: int = 0
-
-
-@dataclass(frozen=True)
-class State:
-    """What a snapshot holds: where the run stood, weights and buffers by path, the optimiser's arrays, and which kernels were tuned.
-
-    `tuned` is the table of backends/choice.py, empty unless the run measured (TGC_TUNE): the run then goes on with the same kernels.
-    """
-
-    position: Position
-    model: Mapping[str, np.ndarray]
-    optimizer: Mapping[str, np.ndarray]
-    tuned: Mapping[str, str] = field(default_factory=dict)
+WRITTEN = ("config.json", "log.csv", "last.safetensors", "best.safetensors", *STATES, "state.json")
 
 
 class Run:
     """The folder of one run. `Run.create` begins one, `Run.open` finds one; a lock keeps a second process from writing to it."""
 
-    def __init__(self, folder: Path, config: dict) -> None:
+    def __init__(self, folder: Path, config: dict[str, Any]) -> None:
         self.folder, self.config = folder, config
-        self.log = Log(folder / "log.csv")
+        self.log = Log(folder / "log.csv", self._writing)
+        self._best = ""                                    # the checksum of best.safetensors
         self._lock: int | None = None
 
     @classmethod
-    def create(cls, folder: str | os.PathLike, config: Mapping) -> Run:
+    def create(cls, folder: str | os.PathLike, config: Mapping[str, Any]) -> Run:
         """A new run in a new or empty folder, its config.json written. FileExistsError: it is not empty; OSError: it cannot be written."""
         folder = Path(folder)
         try:
@@ -84,27 +53,41 @@ class Run:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as problem:
             raise type(problem)(f"cannot make the folder {folder}: {problem.strerror or problem}. Name another one by --out") from None
-        if taken:
+        run = cls(folder, config_json.settled(config))
+        if not taken:
+            run.lock()
+        if taken or _taken(folder):                        # asked again: before it was locked, another process may have begun a run here
+            run.close()
             is_run = (folder / "config.json").exists()
             what = f"is a run already; tinygradconv train --resume {folder} goes on with it" if is_run else "is not empty"
             raise FileExistsError(f"{folder} {what}. Or name another folder by --out")
-        run = cls(folder, {"format": FORMAT, **config})
-        run.lock()
-        write_whole(folder / "config.json", (json.dumps(run.config, indent=2, allow_nan=False) + "\n").encode())
+        write_whole(folder / "config.json", config_json.to_text(run.config).encode())
         run.log.start()
+        sync_folder(folder.parent)
         return run
 
     @classmethod
     def open(cls, folder: str | os.PathLike) -> Run:
-        """The run in this folder. FileNotFoundError: there is none; ValueError: its config.json is damaged or of another format."""
+        """The run in this folder. FileNotFoundError: there is none; ValueError: its config.json is damaged or of another format.
+
+        A config.json that is gone or damaged is read from the newest snapshot instead, with a warning.
+        """
         folder = Path(folder)
         path = folder / "config.json"
-        if not path.is_file():
-            raise FileNotFoundError(f"{folder} is not the folder of a run: it has no config.json")
-        config = _json(path)
-        if config.get("format") != FORMAT:
-            raise ValueError(f"{path}: this version of tinygradconv reads runs of format {FORMAT}, got {config.get('format')!r}")
-        return cls(folder, config)
+        try:
+            if not path.is_file():
+                raise FileNotFoundError(f"{folder} is not the folder of a run: it has no config.json")
+            return cls(folder, config_json.from_bytes(path.read_bytes(), str(path)))
+        except (FileNotFoundError, ValueError) as problem:
+            try:
+                snapshot, _ = newest(folder)
+                config = config_json.from_bytes(snapshot.config.encode(), str(path)) if snapshot else None
+            except ValueError:
+                config = None
+            if config is None:
+                raise
+            warnings.warn(f"{problem}. Its copy in the newest snapshot is used", stacklevel=2)
+            return cls(folder, config)
 
     def lock(self) -> None:
         """Keep other processes from going on with this run until this one ends. BlockingIOError: one does already."""
@@ -128,40 +111,72 @@ class Run:
     # What is saved.
     def save(self, state: State) -> None:
         """A snapshot: last.safetensors, then the state. OSError: it could not be written, and the one before still stands."""
-        write_whole(self.folder / "last.safetensors", safetensors.to_bytes(state.model))
-        said = {"config": self._config_id(), "position": asdict(state.position), "tuned": dict(state.tuned)}
-        arrays = {f"{part}.{path}": a for part in PARTS for path, a in getattr(state, part).items()}
-        data = safetensors.to_bytes(arrays, said)
-        write_whole(self.folder / "state.safetensors", data, keep=self.folder / "state.previous.safetensors")
-        readable = {**said, "sha256": hashlib.sha256(data).hexdigest()}
-        write_whole(self.folder / "state.json", (json.dumps(readable, indent=2) + "\n").encode())
+        snapshot = Snapshot(state, config_json.to_text(self.config), self.log.text, self._best)
+        data = snapshot.to_bytes()
+        with self._writing():
+            write_whole(self.folder / "last.safetensors", safetensors.to_bytes(state.weights()))
+            write_whole(self.folder / STATES[0], data, keep=self.folder / STATES[1])
+            write_whole(self.folder / "state.json", snapshot.to_text(data).encode())
 
-    def save_best(self, model: Mapping[str, np.ndarray]) -> None:
-        """The weights of the best epoch so far."""
-        write_whole(self.folder / "best.safetensors", safetensors.to_bytes(model))
+    def save_best(self, weights: Mapping[str, np.ndarray], epoch: int) -> None:
+        """The weights of the best epoch so far, and which epoch it is."""
+        data = safetensors.to_bytes(weights, {"epoch": epoch})
+        with self._writing():
+            write_whole(self.folder / "best.safetensors", data)
+        self._best = hashlib.sha256(data).hexdigest()
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Around whatever is written: the folder must still be the one that was locked, and an OSError says how to go on."""
+        if self._lock is not None and not _is_at(self._lock, self.folder):
+            raise FileNotFoundError(f"{self.folder} was moved or deleted while this process trained into it: nothing more is saved. Moved, "
+                                    f"the run goes on by tinygradconv train --resume and the folder's new name")
+        try:
+            yield
+        except OSError as problem:
+            told = type(problem)(f"{problem}. When that is mended, tinygradconv train --resume {self.folder} goes on")
+            told.errno = problem.errno
+            raise told from None
 
     # What is found again.
     def load(self) -> tuple[State | None, list[str]]:
-        """(the newest sound state, messages about those that were not); None where the run has saved none yet.
+        """(the newest sound state, messages about those that were not); None where the run has saved none yet. Nothing is written.
 
         ValueError: there are states, but none is sound, or they belong to another run.
         """
-        problems = []
-        for name in ("state.safetensors", "state.previous.safetensors"):
-            path = self.folder / name
-            if not path.exists():
-                continue
-            try:
-                return self._state(path), [f"{problem}. Going on from {name}, the snapshot before" for problem in problems]
-            except ValueError as problem:
-                problems.append(str(problem))
-        if problems:
-            raise ValueError(f"{'; '.join(problems)}. No sound snapshot is left in {self.folder}: train anew with another --out")
-        return None, []
+        snapshot, problems = self._newest()
+        return snapshot and snapshot.state, problems
 
-    def drop_damaged(self) -> None:
-        """After `load` went back to the snapshot before: make that one the newest, or saving would put the damaged one in its place."""
-        os.replace(self.folder / "state.previous.safetensors", self.folder / "state.safetensors")
+    def go_on(self) -> tuple[State | None, list[str]]:
+        """`load`, and make the folder what it was when that state was saved: what a kill left and what was damaged since is mended.
+
+        The messages also say what was mended, and what cannot be. The run must be locked.
+        """
+        snapshot, problems = self._newest()
+        for name in WRITTEN:
+            (self.folder / f"{name}{NEW}").unlink(missing_ok=True)
+        if snapshot is None:
+            self.log.start()
+            return None, problems
+        with self._writing():
+            if not (self.folder / STATES[0]).exists() or problems:       # saving would put a damaged one in the place of the sound one
+                os.replace(self.folder / STATES[1], self.folder / STATES[0])
+            if not self.log.restore(snapshot.log):
+                problems.append(f"{self.log.path} was damaged: its rows are written again, up to the snapshot")
+            data = (self.folder / STATES[0]).read_bytes()
+            mend(self.folder / "config.json", snapshot.config.encode())
+            mend(self.folder / "last.safetensors", safetensors.to_bytes(snapshot.state.weights()))
+            mend(self.folder / "state.json", snapshot.to_text(data).encode())
+        self._best = snapshot.best
+        lost = self._best_lost(snapshot)
+        return snapshot.state, problems + ([f"{lost}. The run goes on without"] if lost else [])
+
+    def rows(self) -> list[dict[str, str]]:
+        """The rows of log.csv. ValueError: it is damaged, or not what was written before the newest snapshot."""
+        snapshot, _ = self._newest()                       # before the log: a process that trains on writes the log first
+        if snapshot is not None and not self.log.begins_with(snapshot.log):
+            raise ValueError(f"{self.log.path} is damaged: it is not what was written. {self._mending()}")
+        return self.log.rows()
 
     def weights(self, name: str = "last") -> dict[str, np.ndarray]:
         """Weights and buffers by path, of the 'last' snapshot or the 'best' epoch. FileNotFoundError, ValueError: not there, damaged."""
@@ -169,37 +184,56 @@ class Run:
         if not path.is_file():
             raise FileNotFoundError(f"{path} does not exist: the run has saved no weights yet. "
                                     f"tinygradconv train --resume {self.folder} goes on with it")
-        return safetensors.load(path)
-
-    def _state(self, path: Path) -> State:
-        arrays, said = safetensors.from_bytes(path.read_bytes(), str(path))
+        if name == "best":
+            snapshot = None
+            with contextlib.suppress(ValueError):          # no snapshot is sound: the file's own checksum must do
+                snapshot, _ = newest(self.folder)
+            if snapshot is not None and (lost := self._best_lost(snapshot)):
+                raise ValueError(lost)
         try:
-            position, config = Position(**said["position"]), said["config"]
-        except (TypeError, KeyError):
-            raise ValueError(f"{path} is not the state of a run: its metadata lacks the position") from None
-        if config != self._config_id():
-            raise ValueError(f"{path} belongs to another run: it was saved under another config.json than the one in {self.folder}")
-        model, optimizer = ({name.removeprefix(f"{part}."): a for name, a in arrays.items() if name.startswith(f"{part}.")}
-                            for part in PARTS)
-        return State(position, model, optimizer, said.get("tuned", {}))
+            return safetensors.from_bytes(path.read_bytes(), str(path), ours=True)[0]
+        except ValueError as problem:
+            raise ValueError(f"{problem}. {self._mending()}") from None
 
-    def _config_id(self) -> str:
-        return hashlib.sha256(json.dumps(self.config, sort_keys=True).encode()).hexdigest()
+    def _mending(self) -> str:
+        return f"tinygradconv train --resume {self.folder} writes it again"
+
+    def _newest(self) -> tuple[Snapshot | None, list[str]]:
+        """The newest sound snapshot; ValueError where it belongs to another run."""
+        snapshot, problems = newest(self.folder)
+        if snapshot is not None and snapshot.config != config_json.to_text(self.config):
+            raise ValueError(f"{self.folder / STATES[bool(problems)]} belongs to another run: "
+                             f"it was saved under another config.json than the one in {self.folder}")
+        return snapshot, problems
+
+    def _best_lost(self, snapshot: Snapshot) -> str:
+        """What is wrong with best.safetensors, if it is neither the file that the snapshot counts on nor of a later epoch; or nothing."""
+        path, at = self.folder / "best.safetensors", snapshot.state.position
+        try:
+            data = path.read_bytes() if snapshot.best else b""
+            if not snapshot.best or hashlib.sha256(data).hexdigest() == snapshot.best:
+                return ""
+            said = safetensors.from_bytes(data, str(path), ours=True)[1] or {}
+            if said.get("epoch", 0) > at.epoch:            # written before a snapshot that was never saved, or is gone
+                return ""
+            problem = f"{path} holds other weights than those of epoch {at.best_epoch}, the best so far"
+        except (FileNotFoundError, ValueError) as found:
+            problem = f"{path} does not exist any more" if isinstance(found, FileNotFoundError) else str(found)
+        return (f"{problem}. No snapshot holds these weights: put back a copy of the file, use last.safetensors, "
+                f"or train anew with the same seed and another --out, which ends in the same ones")
 
 
-def _json(path: Path) -> dict:
+def _is_at(handle: int, folder: Path) -> bool:
+    """Whether the folder that is open is the one of this name."""
     try:
-        values = json.loads(path.read_bytes())
-    except ValueError as problem:
-        raise ValueError(f"{path} is damaged: {problem}") from None
-    if not isinstance(values, dict):
-        raise ValueError(f"{path} is damaged: expected a JSON object, got {type(values).__name__}")
-    return values
+        return os.path.samestat(os.fstat(handle), os.stat(folder))
+    except FileNotFoundError:
+        return False
 
 
 def _taken(folder: Path) -> bool:
     """Whether there is something in a folder, other than what a killed process had begun to write."""
-    return folder.is_dir() and any(not file.name.endswith(".new") for file in folder.iterdir())
+    return folder.is_dir() and any(not file.name.endswith(NEW) for file in folder.iterdir())
 
 
 def free_folder(folder: str | os.PathLike) -> Path:
