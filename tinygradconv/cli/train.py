@@ -24,6 +24,8 @@ def add(commands: Any) -> None:
     train.add_argument("--out", metavar="RUN",
                        help="the folder of the run, new or empty; default: runs/MODEL-DATA, with a number where that is taken")
     train.add_argument("--recipe", metavar="NAME", help="how to train; default: the best known for the model and the data set")
+    train.add_argument("--tensorboard", action="store_true",
+                       help="also write RUN/tensorboard, which `tensorboard --logdir RUN` shows (pip install 'tinygradconv[tensorboard]')")
     train.set_defaults(parser=train, run=run)
 
 
@@ -37,7 +39,10 @@ def run(asked: argparse.Namespace) -> int:
         if asked.model is not None or settled:
             asked.parser.error(f"--resume goes on with the run as it was begun: leave out {', '.join(settled) or asked.model}")
     from tinygradconv.train import sessions
+    from tinygradconv.train.tensorboard import need_tensorboardx
+    if asked.tensorboard:
+        need_tensorboardx()                                      # before a folder is made
     if asked.resume is not None:
-        return sessions.reopen(Path(asked.resume)).train(asked.data_dir)
+        return sessions.reopen(Path(asked.resume)).train(asked.data_dir, tensorboard=asked.tensorboard)
     return sessions.begin(asked.model, data=asked.data, data_dir=asked.data_dir, recipe=asked.recipe, epochs=asked.epochs,
-                          batch_size=asked.batch_size, seed=asked.seed or 0, out=asked.out).train()
+                          batch_size=asked.batch_size, seed=asked.seed or 0, out=asked.out).train(tensorboard=asked.tensorboard)

@@ -13,7 +13,7 @@ from tinygradconv.geometry import integer
 from tinygradconv.settings import get as setting
 
 from .dataset import DataSet, Split
-from .images import FORMATS, read_image
+from .images import FORMATS, need_pillow, read_image
 from .statistics import mean_and_deviation
 
 SIZE = 224                       # of ImageNet's networks
@@ -32,7 +32,7 @@ def image_folder(folder: Path, size: int | tuple[int, int] = SIZE, short_side: i
     height, width = (integer("size", n, at_least=1, where="image_folder") for n in (size if isinstance(size, tuple) else (size, size)))
     if short_side is not None:
         integer("short_side", short_side, at_least=max(height, width), where="image_folder")
-    _need_pillow(folder)
+    need_pillow(folder)
     parts = _parts(folder)
     classes = _classes(parts[0])
     strange = [name for name in _classes(parts[1]) if name not in classes]
@@ -41,13 +41,6 @@ def image_folder(folder: Path, size: int | tuple[int, int] = SIZE, short_side: i
     files = [[(path, label) for label, name in enumerate(classes) for path in _images_in(part / name)] for part in parts]
     train, test = _read(files, height, width, short_side)
     return DataSet(folder.name, train, test, tuple(classes), *mean_and_deviation(train.images))
-
-
-def _need_pillow(folder: Path) -> None:
-    try:
-        import PIL  # noqa: F401
-    except ImportError:
-        raise ImportError(f"{folder}: to read images, pip install 'tinygradconv[data]' (pillow)") from None
 
 
 def _parts(folder: Path) -> tuple[Path, Path]:

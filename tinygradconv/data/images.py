@@ -12,6 +12,14 @@ MOST_PIXELS = 80_000_000          # of one file, by its header; more is a mistak
 PAPER = (255, 255, 255)           # what shows through where an image is transparent
 
 
+def need_pillow(path: Path) -> None:
+    """ImportError, which names what was to be read and the extra, where Pillow is not installed."""
+    try:
+        import PIL  # noqa: F401
+    except ImportError:
+        raise ImportError(f"{path}: to read images, pip install 'tinygradconv[data]' (pillow)") from None
+
+
 def read_image(path: Path, height: int, width: int, short_side: int | None = None) -> np.ndarray:
     """(height, width, 3) uint8: the image upright, as RGB, scaled evenly until it covers the size, and its middle cut out.
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .dataset import DataSet
-from .images import FORMATS, read_image
+from .images import FORMATS, need_pillow, read_image
 
 KEPT = ("classes", "mean", "deviation", "black_white")           # of a data set, in the config.json of a run
 INVERT = ("auto", "yes", "no")
@@ -53,6 +53,9 @@ def read_picture(path: Path, style: Style, invert: str = "auto") -> Picture:
     """
     if invert not in INVERT:
         raise ValueError(f"invert must be {', '.join(map(repr, INVERT))}, got {invert!r}")
+    need_pillow(path)
+    if not path.is_file():
+        raise ValueError(f"{path}: there is no such file")
     height, width, channels = style.shape
     pixels = read_image(path, height, width)
     if channels == 1:

@@ -21,7 +21,8 @@ SIZE = (7.6, 6.6)                 # inches
 GAP = 12.0                        # points from one name at the margin to the next, at least
 DOTS = 40                         # rows up to which each is a dot
 MARKS = "osD^v"                   # of the first seven runs, of the next seven, …: their lines are marked where colours come again
-SETTLED = 0.25                    # the part of a run after which every accuracy is in the picture; before it a line may rise from below
+SETTLED = 0.25                    # the part of a run after which every accuracy is in the picture; before it a line may rise from below,
+MANY = 20                         # if there are so many accuracies after it
 LONGEST = 32                      # letters of a run's name
 LOG_FROM = 10.0                   # largest loss / smallest from which the scale is logarithmic
 OVER = {"epoch": "epoch", "step": "step", "time": "minutes of training"}
@@ -141,7 +142,7 @@ def _rise(panel: Any, curves: Sequence[Curve]) -> None:
             there = np.isfinite(column)
             values += column[there].tolist()
             late += column[there & (curve.x > SETTLED * curve.x[-1])].tolist()
-    if late and max(values) - min(values) > 1.5 * (max(values) - min(late)):
+    if len(late) >= MANY and max(values) - min(values) > 1.5 * (max(values) - min(late)):
         room = 0.06 * max(max(values) - min(late), 0.1)
         panel.set_ylim(min(late) - room, max(values) + room)
 
