@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tinygradconv as tgc
+from tinygradconv.autodiff import grad
 from tinygradconv.gradcheck import gradcheck
 from tinygradconv.ops.dropout import dropout
 from tinygradconv.ops.random import random_bits
@@ -56,3 +57,15 @@ def test_a_rate_outside_its_range_is_an_error(rate, said):
 def test_a_key_is_64_bits():
     with pytest.raises(ValueError, match="dropout: key must be less than 2⁶⁴"):
         dropout(np.ones(3), 0.5, key=2 ** 64, step=0)
+
+
+@given(rows=st.integers(1, 9), width=st.integers(1, 9), cut=st.integers(0, 9), rate=st.sampled_from([0.0, 0.3, 0.9]))
+def test_a_part_of_the_rows_drops_what_the_whole_drops_of_them_and_so_does_its_gradient(rows, width, cut, rate):
+    x = np.random.default_rng(rows).normal(size=(rows, width, 2)).astype(np.float32)
+    whole = dropout(x, rate, key=7, step=3).numpy()
+    at = min(cut, rows)
+    part = tgc.Tensor(x[at:], requires_grad=True)
+    y = dropout(part, rate, key=7, step=3, first_row=at)
+    assert np.array_equal(y.numpy(), whole[at:])
+    ones = np.ones_like(x)
+    assert np.array_equal(grad(y, part, ones[at:]).numpy(), dropout(ones, rate, key=7, step=3).numpy()[at:])

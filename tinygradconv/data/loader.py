@@ -9,8 +9,10 @@ import numpy as np
 
 from tinygradconv.geometry import integer
 from tinygradconv.ops.random import key_of, permutation
+from tinygradconv.parallel.group import share_of
 
 from .augment.base import Augmentation, Chain, chain
+from .augment.draws import part_of_batch
 from .augment.normalize import Normalize
 from .dataset import DataSet, Split
 
@@ -30,6 +32,9 @@ class Loader:
     workers     batches are made by so many threads, a few ahead of the one that is asked for; 0: each when it is asked for
     processes   whether workers are processes instead: for a function of one's own that keeps Python busy. They are started anew for
                 every epoch, which takes about a second
+    shard       (rank, size): only this rank's share of the rows of each batch is made, those from `rows(batch)[0]` on; it may be none.
+                They are the rows that the whole batch would have. Where images are mixed, or by a function of one's own, every
+                rank makes the whole batch and keeps its rows
 
     The batches are the same whatever the workers. An error in making one has a note that says which, and of which images.
     """
@@ -44,10 +49,14 @@ class Loader:
     drop_last: bool = False
     workers: int = 1
     processes: bool = False
+    shard: tuple[int, int] = (0, 1)
 
     def __post_init__(self) -> None:
         integer("batch_size", self.batch_size, at_least=1, where="Loader")
         integer("workers", self.workers, at_least=0, where="Loader")
+        rank, size = self.shard
+        if integer("rank", rank, at_least=0, where="Loader") >= integer("size", size, at_least=1, where="Loader"):
+            raise ValueError(f"Loader: shard is (rank, size), rank from 0 to size − 1, got {self.shard}")
         if self.seed is not None:
             integer("seed", self.seed, at_least=0, where="Loader")
         object.__setattr__(self, "augment", chain(self.augment))
@@ -59,7 +68,7 @@ class Loader:
 
     @classmethod
     def training(cls, data: DataSet, batch_size: int, seed: int, augment: Any = None, **options: Any) -> Loader:
-        """The training images, shuffled anew in every epoch; options are drop_last, workers, processes."""
+        """The training images, shuffled anew in every epoch; options are drop_last, workers, processes, shard."""
         return cls(data.train, data.mean, data.deviation, batch_size, seed, augment, len(data.classes), **options)
 
     @classmethod
@@ -70,6 +79,11 @@ class Loader:
     def __len__(self) -> int:
         """The number of batches in an epoch."""
         return len(self.split) // self.batch_size if self.drop_last else -(-len(self.split) // self.batch_size)
+
+    def rows(self, batch: int) -> tuple[int, int, int]:
+        """(first, last + 1, all): which rows of this batch of an epoch are the shard's, and how many the whole batch has."""
+        total = min(self.batch_size, len(self.split) - batch * self.batch_size)
+        return (*share_of(total, *self.shard), total)
 
     def order(self, epoch: int) -> np.ndarray:
         """The positions of the images in the order of this epoch."""
@@ -82,10 +96,15 @@ class Loader:
         integer("start", start, at_least=0, where="batches")
         order, finish = self.order(epoch), self._finish()
 
-        def arguments(batch: int) -> tuple[np.ndarray, np.ndarray, int, str, np.ndarray]:
-            chosen = order[batch * self.batch_size:(batch + 1) * self.batch_size]
+        by_image = self.augment is None or (isinstance(self.augment, Augmentation) and self.augment.by_image)
+
+        def arguments(batch: int) -> tuple[np.ndarray, np.ndarray, int, str, np.ndarray, tuple[int, int, int]]:
+            chosen, (first, last, total) = order[batch * self.batch_size:(batch + 1) * self.batch_size], self.rows(batch)
+            if by_image:
+                chosen = chosen[first:last]
             said = f"batch {batch} of epoch {epoch}"
-            return self.split.images[chosen], self.split.labels[chosen].astype(np.int64), epoch * len(self) + batch, said, chosen
+            return (self.split.images[chosen], self.split.labels[chosen].astype(np.int64), epoch * len(self) + batch, said, chosen,
+                    (first, last, total))
         pieces = range(start, len(self))
         if not self.workers or not pieces:
             return (finish(*arguments(batch)) for batch in pieces)
@@ -110,10 +129,19 @@ class _Finish:
     normalize: Normalize | None
     classes: int
 
-    def __call__(self, images: np.ndarray, labels: np.ndarray, step: int, said: str, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(images, labels) as the model gets them; an error says in a note where it happened: `said`, and the images chosen."""
+    def __call__(self, images: np.ndarray, labels: np.ndarray, step: int, said: str, chosen: np.ndarray,
+                 rows: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:
+        """(images, labels) as the model gets them; an error says in a note where it happened: `said`, and the images chosen.
+
+        What is given are the `rows` (first, last + 1, all) of a batch, or the whole batch, of which only these are returned.
+        """
+        first, last, total = rows
         try:
-            return self._made(images, labels, step)
+            if len(images) == total:
+                made = self._made(images, labels, step)
+                return made if last - first == total else tuple(np.ascontiguousarray(array[first:last]) for array in made)
+            with part_of_batch(first, total):
+                return self._made(images, labels, step)
         except Exception as problem:
             problem.add_note(f"in {said}{self._culprits(images, labels, step, chosen)}")
             raise

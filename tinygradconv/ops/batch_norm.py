@@ -104,7 +104,7 @@ def positive(name: str, epsilon: float) -> float:
     return float(epsilon)
 
 
-def _operands(name: str, residual: Any, **given: Any) -> list[Any]:
+def operands(name: str, residual: Any, **given: Any) -> list[Any]:
     """The operands as tensors of one floating dtype, the residual last (or None), all of the shapes that go together."""
     given |= {} if residual is None else {"residual": residual}
     tensors = dict(zip(given, floating_tensors(name, tuple(given), tuple(given.values()))))
@@ -126,7 +126,7 @@ def batch_norm(x: Any, scale: Any, shift: Any, *, epsilon: float = 1e-5, residua
     no spread: y is then act(shift + residual). ValueError for an empty batch or wrong shapes.
     """
     name = "batch_norm"
-    x, scale, shift, residual = _operands(name, residual, x=x, scale=scale, shift=shift)
+    x, scale, shift, residual = operands(name, residual, x=x, scale=scale, shift=shift)
     if x.shape[0] == 0:
         raise ValueError(f"batch_norm: an empty batch has no mean; x has shape {x.shape}. Use batch_norm_inference, or skip the batch")
     op = _batch_norm[checked_activation(name, activation, among=("relu",))]
@@ -142,7 +142,7 @@ def batch_norm_inference(x: Any, scale: Any, shift: Any, mean: Any, variance: An
     made of small ops.
     """
     name = "batch_norm_inference"
-    x, scale, shift, mean, variance, residual = _operands(name, residual, x=x, scale=scale, shift=shift, mean=mean, variance=variance)
+    x, scale, shift, mean, variance, residual = operands(name, residual, x=x, scale=scale, shift=shift, mean=mean, variance=variance)
     checked_activation(name, activation, among=("relu",))
     a = scale / sqrt(variance + positive(name, epsilon))
     b = shift - mean * a

@@ -14,6 +14,7 @@ class Augmentation:
     """A change of the images of a batch by the random numbers of (key, step); see the package for those that there are."""
 
     mixes: ClassVar[bool] = False        # whether it changes labels too, and so wants them as probabilities (N, classes)
+    by_image: ClassVar[bool] = False     # whether no image depends on another, and draws are `of_rows`: it then may get a part of a batch
 
     def __call__(self, images: np.ndarray, *, key: int, step: int) -> np.ndarray:
         """The changed images (N, H, W, C), in a new array."""
@@ -46,6 +47,11 @@ class Chain(Augmentation):
     def mixes(self) -> bool:                # type: ignore[override]
         """Whether one of them changes labels."""
         return any(step.mixes for step in self.steps)
+
+    @property
+    def by_image(self) -> bool:             # type: ignore[override]
+        """Whether no image depends on the others in any of them."""
+        return all(step.by_image for step in self.steps)
 
     def __call__(self, images: np.ndarray, *, key: int, step: int) -> np.ndarray:
         """The images after all the steps; TypeError where one of them mixes labels."""

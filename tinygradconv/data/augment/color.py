@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -9,7 +10,7 @@ from tinygradconv.geometry import real
 from tinygradconv.ops.random import normal
 
 from .base import Augmentation, checked
-from .draws import fractions
+from .draws import fractions, of_rows
 
 GREY = (0.2989, 0.587, 0.114)         # the shares of red, green and blue in a grey (ITU-R BT.601), rounded as torchvision has them
 CHUNK = 1 << 20                       # pixels of a matrix product: the sums of products of bytes stay far below 2⁵³, so they are exact
@@ -27,6 +28,7 @@ class ColorJitter(Augmentation):
     channel is its own grey, and has no saturation to change. The formulas are those of torchvision, which draws the order too.
     """
 
+    by_image: ClassVar[bool] = True
     brightness: float = 0.0
     contrast: float = 0.0
     saturation: float = 0.0
@@ -78,6 +80,7 @@ class Lighting(Augmentation):
     eigenvalues would be thousands, and nothing left of the image.
     """
 
+    by_image: ClassVar[bool] = True
     values: tuple[float, ...]
     vectors: tuple[tuple[float, ...], ...]
     deviation: float = 0.1
@@ -102,7 +105,7 @@ class Lighting(Augmentation):
         N, _, W, C = checked("Lighting", images)
         if len(self.values) != C:
             raise ValueError(f"Lighting: it has {len(self.values)} eigenvalues, but images have {C} channels. Use Lighting.of(images)")
-        alpha = normal((N, C), key=key, step=step, deviation=self.deviation, dtype=np.float64).numpy()
+        alpha = of_rows(lambda n: normal((n, C), key=key, step=step, deviation=self.deviation, dtype=np.float64).numpy(), N, axis=0)
         amounts = 255 * (alpha * self.values) @ np.array(self.vectors).T
         # Repeated along a row, so that the sum runs over whole rows rather than over the few channels of a pixel.
         rows = np.tile(amounts.astype(np.float32), W).reshape(N, 1, W, C)

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from .draws import below, fractions
 class Flip(Augmentation):
     """Each image is mirrored, left for right, with this probability."""
 
+    by_image: ClassVar[bool] = True
     probability: float = 0.5
 
     def __post_init__(self) -> None:
@@ -38,6 +40,7 @@ class PadCrop(Augmentation):
     is larger than the padded image. Source: He et al. 2016, section 4.2 (padding 4).
     """
 
+    by_image: ClassVar[bool] = True
     padding: int
     size: int | tuple[int, int] | None = None
     fill: float = 0
@@ -73,6 +76,7 @@ class RandomResizedCrop(Augmentation):
     of a ratio in the range, from the middle. For photographs. Source: Szegedy et al. 2015, section 6.
     """
 
+    by_image: ClassVar[bool] = True
     scale: tuple[float, float] = (0.08, 1.0)
     ratio: tuple[float, float] = (3 / 4, 4 / 3)
 

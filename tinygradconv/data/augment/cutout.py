@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -20,6 +21,7 @@ class Cutout(Augmentation):
     Source: DeVries and Taylor 2017 (size 16 for CIFAR-10, 8 for CIFAR-100).
     """
 
+    by_image: ClassVar[bool] = True
     size: int
     fill: float | tuple[float, ...] = 0
 

@@ -2,12 +2,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
 from tinygradconv.ops.random import uniform
 
 from .base import Augmentation
+from .draws import of_rows
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,7 @@ class Distort(Augmentation):
     shift     pixels, drawn for each axis
     """
 
+    by_image: ClassVar[bool] = True
     rotation: float = 0.0
     scale: float = 0.0
     shear: float = 0.0
@@ -28,7 +31,8 @@ class Distort(Augmentation):
     def __call__(self, images: np.ndarray, *, key: int, step: int) -> np.ndarray:
         """images (N, H, W, C), distorted by the random numbers of (key, step), float32; outside an image there is 0."""
         images = images.astype(np.float32, copy=False)
-        angle, sy, sx, shear, ty, tx = uniform((6, len(images)), key=key, step=step, low=-1.0, high=1.0).numpy().astype(np.float64)
+        amounts = of_rows(lambda n: uniform((6, n), key=key, step=step, low=-1.0, high=1.0).numpy(), len(images))
+        angle, sy, sx, shear, ty, tx = amounts.astype(np.float64)
         cosine, sine, shear = np.cos(angle * self.rotation), np.sin(angle * self.rotation), shear * self.shear
         rows = np.stack([cosine, cosine * shear + sine, -sine, cosine - sine * shear], -1).reshape(-1, 2, 2)   # rotation · shear, on (y, x)
         scales = np.exp(np.stack([sy, sx], -1) * self.scale)

@@ -1,14 +1,43 @@
-"""Draws that the augmentations need beyond uniform and normal ones; each is a function of (key, step, element)."""
+"""Draws that the augmentations need beyond uniform and normal ones; each is a function of (key, step, element).
+
+Images may be some rows of a larger batch, whose other rows another rank has (Loader's `shard`). `of_rows` then draws for the whole batch
+and gives the numbers of these rows, so that an image is changed as it would be with all the others beside it.
+"""
 from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 
 import numpy as np
 
 from tinygradconv.ops.random import key_of, normal, uniform
 
+_place: ContextVar[tuple[int, int] | None] = ContextVar("place in a batch", default=None)
+
+
+@contextlib.contextmanager
+def part_of_batch(first: int, total: int) -> Iterator[None]:
+    """Within the block images are those from `first` on of a batch of `total`."""
+    token = _place.set((first, total))
+    try:
+        yield
+    finally:
+        _place.reset(token)
+
+
+def of_rows(draw: Callable[[int], np.ndarray], count: int, axis: int = -1) -> np.ndarray:
+    """draw(count), numbers for so many images along `axis`; where they are a part of a batch, their part of draw(total)."""
+    place = _place.get()
+    if place is None:
+        return draw(count)
+    first, total = place
+    return np.take(draw(total), np.arange(first, first + count), axis)
+
 
 def fractions(rows: int, count: int, *, key: int, step: int) -> np.ndarray:
-    """(rows, count) float64, uniform in [0, 1)."""
-    return uniform((rows, count), key=key, step=step, dtype=np.float64).numpy()
+    """(rows, count) float64, uniform in [0, 1): so many for each image."""
+    return of_rows(lambda n: uniform((rows, n), key=key, step=step, dtype=np.float64).numpy(), count)
 
 
 def below(fraction: np.ndarray, limits: int | np.ndarray) -> np.ndarray:

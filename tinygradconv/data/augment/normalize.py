@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -18,6 +19,7 @@ class Normalize(Augmentation):
     that are none, or a deviation that is not above 0.
     """
 
+    by_image: ClassVar[bool] = True
     mean: tuple[float, ...]
     deviation: tuple[float, ...]
 

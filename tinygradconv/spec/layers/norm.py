@@ -6,6 +6,8 @@ from typing import Any
 
 from tinygradconv.ops import norm as ops
 from tinygradconv.ops.elementwise import sqrt
+from tinygradconv.ops.shard import current_shard
+from tinygradconv.ops.sync_batch_norm import sync_batch_norm
 from tinygradconv.tensor import Tensor
 
 from ..base import Layer, Parameter, Shape, layer
@@ -22,6 +24,8 @@ class BatchNorm(Layer):
 
     In training the statistics are the batch's, and the buffers move towards them by `momentum`: running_mean, and running_var with the
     unbiased variance (PyTorch's rule). In evaluation the buffers are used. Parameters: weight, bias (channels,).
+
+    Where several ranks share a batch (ops/shard.py) and its statistics, those of the whole batch are taken.
     """
 
     keeps_order, role, takes = True, "norm", frozenset({"add", "relu"})
@@ -44,15 +48,26 @@ class BatchNorm(Layer):
     def apply(self, *inputs: Tensor, site: Any, residual: Tensor | None = None, activation: str | None = None) -> Tensor:
         x, scale, shift = inputs[0], site.parameters["weight"], site.parameters["bias"]
         after = {"epsilon": self.epsilon, "residual": residual, "activation": activation}
-        if not site.train:
+        shard = current_shard()
+        together = shard is not None and shard.group is not None
+        if not site.train or (shard is not None and not together and not x.shape[0]):          # or it is a rank without rows of the batch
             return ops.batch_norm_inference(x, scale, shift, site.buffer("running_mean"), site.buffer("running_var"), **after)
-        count = x.size // x.shape[-1]
-        if count < 2 and site.is_real:
-            raise ValueError(f"{site.where} in training needs more than one value per channel; got x {x.shape}. Use a larger batch")
-        y, mean, variance = ops.batch_norm(x, scale, shift, **after)
+        if together:
+            y, mean, variance, counted = sync_batch_norm(x, scale, shift, shard.group, **after)
+            count = counted.item()
+            self._check_count(site, x, count)
+        else:
+            count = x.size // x.shape[-1]
+            self._check_count(site, x, count)
+            y, mean, variance = ops.batch_norm(x, scale, shift, **after)
         site.update("running_mean", lambda old: old * (1 - self.momentum) + mean.detach() * self.momentum)
         site.update("running_var", lambda old: old * (1 - self.momentum) + variance.detach() * (self.momentum * count / (count - 1)))
         return y
+
+    @staticmethod
+    def _check_count(site: Any, x: Tensor, count: int) -> None:
+        if count < 2 and site.is_real:
+            raise ValueError(f"{site.where} in training needs more than one value per channel; got x {x.shape}. Use a larger batch")
 
 
 @layer
