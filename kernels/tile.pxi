@@ -12,7 +12,7 @@ cdef extern from "vector.h":
     enum: TGC_NARROW_ROWS    # rows of a tile one vector wide
 
 cdef extern from *:
-    void __builtin_prefetch(const void* address, int write) noexcept nogil
+    void __builtin_prefetch(const void* address, int write, ...) noexcept nogil
 
 # A sum is carried in registers over at most CHAIN terms and then added to memory: the packed lines of one chain (16 KB on AVX2)
 # stay in the first-level cache while all rows of a strip pass by, and rounding errors grow with the chain, not with the whole sum.

@@ -19,6 +19,7 @@ cdef enum:
     LEAST_COLUMNS = 256        # of a task that copies its part of a, unless there are fewer
     GROUP = 4                  # blocks
     COPY_BYTES = 221184        # one chain of a task's rows, in the second-level cache while the columns pass by
+    LEAST_TILES = 4            # of rows, in whose time the lines of the next block can be fetched
     WORTH_THREADS = 262144     # multiply-adds that take about 4 µs; waking a second thread takes 2
 
 

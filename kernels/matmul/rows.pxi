@@ -13,7 +13,7 @@ cdef void group_of_columns(const floating* x, const Py_ssize_t* row, Py_ssize_t 
         return
     while j < columns:
         width = smaller(2 * lanes, columns - j)
-        rows_of_block(x, row, length, step, packed + j * K + k * round_up(width, lanes), y + j, to, rows, width, add)
+        rows_of_block(x, row, length, step, packed + j * K + k * round_up(width, lanes), K, y + j, to, rows, width, add)
         j += width
 
 
@@ -44,8 +44,8 @@ cdef void row_of_group(const floating* x, Py_ssize_t length, Py_ssize_t step, co
             (<vector*>y)[2 * i + j] = total[i][j]
 
 
-cdef void rows_of_block(const floating* x, const Py_ssize_t* row, Py_ssize_t length, Py_ssize_t step, const floating* packed, floating* y,
-                        const Py_ssize_t* to, Py_ssize_t rows, Py_ssize_t columns, bint add) noexcept nogil:
+cdef void rows_of_block(const floating* x, const Py_ssize_t* row, Py_ssize_t length, Py_ssize_t step, const floating* packed,
+                        Py_ssize_t K, floating* y, const Py_ssize_t* to, Py_ssize_t rows, Py_ssize_t columns, bint add) noexcept nogil:
     """Whole tiles of rows, and the last eight rows or fewer by tiles of about their number, so that few are computed in vain.
 
     Eight accumulators keep the multipliers busy (each waits four cycles for its last sum): 8 rows are two tiles of 4 × 2, not 6 and 2.
@@ -57,19 +57,28 @@ cdef void rows_of_block(const floating* x, const Py_ssize_t* row, Py_ssize_t len
     if last > 8 or last == tile - 1:
         last = 0
     if floating is float:
-        whole_tiles(x, row, length, step, <const vector_float*>packed, y, to, rows - last, columns, add)
+        whole_tiles(x, row, length, step, <const vector_float*>packed, K, y, to, rows - last, columns, add)
         last_rows(x, row + rows - last, length, step, <const vector_float*>packed, y, to + rows - last, last, columns, add)
     else:
-        whole_tiles(x, row, length, step, <const vector_double*>packed, y, to, rows - last, columns, add)
+        whole_tiles(x, row, length, step, <const vector_double*>packed, K, y, to, rows - last, columns, add)
         last_rows(x, row + rows - last, length, step, <const vector_double*>packed, y, to + rows - last, last, columns, add)
 
 
-cdef void whole_tiles(const floating* x, const Py_ssize_t* row, Py_ssize_t length, Py_ssize_t step, const vector* lines, floating* y,
-                      const Py_ssize_t* to, Py_ssize_t rows, Py_ssize_t columns, bint add) noexcept nogil:
-    """The rows of one block by the largest tiles; of the last one some rows may be computed in vain."""
-    cdef Py_ssize_t zero = 0, i = 0
+cdef void whole_tiles(const floating* x, const Py_ssize_t* row, Py_ssize_t length, Py_ssize_t step, const vector* lines, Py_ssize_t K,
+                      floating* y, const Py_ssize_t* to, Py_ssize_t rows, Py_ssize_t columns, bint add) noexcept nogil:
+    """The rows of one block by the largest tiles; of the last one some rows may be computed in vain.
+
+    Meanwhile the lines of the next block come nearer, some with every tile: without that, its first tile would wait for each of them. They
+    come to the second-level cache only, as the first is full. Past the last block they are of no use, and no harm.
+    """
+    cdef Py_ssize_t zero = 0, i = 0, tiles = (rows + TGC_WIDE_ROWS - 1) // TGC_WIDE_ROWS, ahead = 0, some
+    cdef const char* following = <const char*>(lines + 2 * K)
     if columns > lanes_of(sizeof(floating)):
+        some = (2 * length * TGC_BYTES // 64 + tiles - 1) // tiles if tiles >= LEAST_TILES else 0
         while i < rows:
+            for ahead in range(some):
+                __builtin_prefetch(following + 64 * ahead, 0, 2)
+            following += 64 * some
             register_tile(TGC_WIDE_ROWS, 2, x, row + i, &zero, 1, length, step, lines, y, to + i, rows - i, columns, add)
             i += TGC_WIDE_ROWS
     else:
