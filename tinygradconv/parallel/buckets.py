@@ -35,9 +35,9 @@ class Buckets:
         """The gradients, summed. What the tape kept is let go."""
         if self.group.size == 1:
             return grad(loss, list(xs), retain_graph=False)
-        finished: list[int] = []
+        weight, finished = np.array(share, loss.dtype), []
         if self._buckets is None:
-            gradients = grad(loss, list(xs), share, retain_graph=False, on_ready=lambda i, g: finished.append(i))
+            gradients = grad(loss, list(xs), weight, retain_graph=False, on_ready=lambda i, g: finished.append(i))
             order = json.loads(self.group.broadcast(json.dumps(finished).encode()))
             self._buckets = filled([xs[i] for i in order], order, self.bytes_each)
             sums = _Sums(self.group, xs, self._buckets)
@@ -45,7 +45,7 @@ class Buckets:
                 sums.add(i, gradients[i])
         else:
             sums = _Sums(self.group, xs, self._buckets)
-            grad(loss, list(xs), share, retain_graph=False, on_ready=sums.add)
+            grad(loss, list(xs), weight, retain_graph=False, on_ready=sums.add)
         return sums.finish()
 
 
