@@ -2,8 +2,8 @@
 from __future__ import annotations
 
 import io
-import os
 import re
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,6 +14,7 @@ from tinygradconv.spec import Dense, Flatten
 from tinygradconv.train import progress
 from tinygradconv.train.evaluate import accuracy_line, evaluate
 from tinygradconv.train.loop import train
+from tinygradconv.train.memory import resident_bytes
 from tinygradconv.train.progress import Progress
 from tinygradconv.train.recipe import Recipe
 from tinygradconv.train.snapshot import Position
@@ -26,41 +27,62 @@ class Terminal(io.StringIO):
         return True
 
 
-def show(stream: io.StringIO) -> str:
+def show(stream: io.StringIO, epochs: int = 2) -> str:
     bar, at = Progress(stream), Position()
-    training = SimpleNamespace(steps=6, recipe=SimpleNamespace(epochs=2), position=at, finished=False)
+    model = (Flatten() >> Dense(3)).build((2, 2, 1))
+    training = SimpleNamespace(steps=6, recipe=SimpleNamespace(epochs=2), position=at, finished=False, model=model)
     bar.begin(training)
-    for step in range(6):
-        at.step = step + 1
-        bar.step(training, 1.5 - step / 10, 32, 24)
+    for step in range(3 * epochs):
+        at.step, at.batch, at.seconds = step + 1, step % 3 + 1, (step + 1) / 8
+        bar.step(training, 1.5 - step / 10, 32, 24 + step % 2)
         if step % 3 == 2:
-            at.epoch, at.accuracy, training.finished = at.epoch + 1, 90.0, step == 5
+            at.epoch, at.batch, at.accuracy, training.finished = at.epoch + 1, 0, 90.0, step == 5
             bar.epoch(training)
     bar.end(training)
     return stream.getvalue()
 
 
-def test_a_terminal_shows_step_loss_images_per_second_and_time_left():
+MEMORY = r"memory [\d,]+ MB, pool [\d,]+ MB"
+
+
+def test_a_terminal_shows_what_has_been_learnt_and_how_fast():
     text = show(Terminal())
-    for words in ("step 6/6", "loss 1.0000", "images/s", "left", "epoch 1/2: loss 1.4000, test accuracy 90.00 %", "\r"):
+    for words in ("epoch 1/2: loss 1.4000, training accuracy 76.04 %, test accuracy 90.00 %", "125 ms/step", "256 images/s", "0:00 left",
+                  "epoch 2/2: loss 1.1000, training accuracy 77.08 %, test accuracy 90.00 %", "step 6/6", "accuracy 77.1 %", "\r"):
         assert words in text
 
 
-@pytest.mark.parametrize(("columns", "shown"), [(80, r"epoch 2/2 100% \|[█#]+\| "), (60, "")])
-def test_a_terminal_has_room_for_all_the_numbers(monkeypatch, columns, shown):
+ALL = r"epoch 2/2, step 6/6, loss 1\.0000, accuracy 77\.1 %, 125 ms/step, 256 images/s, 0:00 left"
+LAST = {200: rf"100% \|[█#]{{40,}}\| {ALL}, memory [\d,]+ MB, pool \d+ MB", 100: ALL, 80: ALL.removeprefix("epoch 2/2, "),
+        60: r"step 6/6, loss 1\.0000, accuracy 77\.1 %, 0:00 left", 40: r"step 6/6, loss 1\.0000, 0:00 left", 20: "step 6/6", 3: ""}
+
+
+@pytest.mark.parametrize(("columns", "last"), LAST.items())
+def test_a_terminal_of_any_width_shows_what_has_room_and_never_overflows(monkeypatch, columns, last):
     monkeypatch.setattr(progress, "_columns", lambda stream: columns)
-    monkeypatch.setattr(os, "get_terminal_size", lambda *_: os.terminal_size((columns, 24)))
-    monkeypatch.setattr("tqdm.std._screen_shape_wrapper", lambda: lambda stream: (columns, 24))
-    last = show(Terminal()).rstrip().rsplit("\r", 1)[1]
-    assert re.fullmatch(shown + r"step 6/6, loss 1\.0000, [\d,]+ images/s, 00:00 left", last.strip()) and len(last) <= columns, last
+    drawn = [part.rstrip() for part in re.split(r"[\r\n]", show(Terminal())) if ": loss" not in part]
+    assert all(len(part) < columns for part in drawn), drawn
+    assert re.fullmatch(last, next((part for part in reversed(drawn) if part), "")), drawn
 
 
 def test_a_file_gets_few_lines(monkeypatch):
     text = show(io.StringIO())
-    assert text.startswith("epoch 2/2: loss 1.1000, test accuracy 90.00 %, step 6/6, ") and len(text.splitlines()) == 1 and "\r" not in text
+    said = "epoch 2/2: loss 1.1000, training accuracy 77.08 %, test accuracy 90.00 %, step 6/6, 125 ms/step, 256 images/s, "
+    assert text.startswith(said)
+    assert len(text.splitlines()) == 1 and "\r" not in text
     monkeypatch.setattr(progress, "LINES_EVERY", 0.0)
     lines = show(io.StringIO()).splitlines()
-    assert len(lines) == 8 and lines[1].startswith("epoch 1/2: loss 1.4000, step 2/6, ") and lines[1].endswith("s left")
+    assert len(lines) == 8 and re.fullmatch(r"epoch 1/2, step 2/6, loss 1\.4000, accuracy 76\.6 %, 125 ms/step, 256 images/s, 0:00 left, "
+                                            r"memory [\d,]+ MB, pool \d+ MB", lines[1])
+
+
+def test_memory_is_what_the_kernel_says():
+    status = Path("/proc/self/status")
+    if not status.exists():
+        pytest.skip("only Linux has it in a file")
+    held = np.ones(1 << 23)                                                                    # 64 MB that are touched
+    said = int(re.search(r"VmRSS:\s*(\d+) kB", status.read_text())[1]) << 10
+    assert abs(resident_bytes() - said) < 4 << 20 and resident_bytes() > held.nbytes
 
 
 def test_accuracy_counts_first_of_equals_and_never_a_nan():
@@ -75,5 +97,5 @@ def test_accuracy_counts_first_of_equals_and_never_a_nan():
 def test_the_best_epoch_is_the_first_of_equals():
     """At this rate no weight moves by a bit, so every epoch is as good as the first."""
     recipe = Recipe("sgd", 1e-20, epochs=3, batch_size=28)
-    at = train((Flatten() >> Dense(3)).build((7, 7, 1)), toy.data(), recipe)
+    at = train((Flatten() >> Dense(3)).build((7, 7, 1)), toy.data(), recipe, callbacks=())
     assert (at.epoch, at.best_epoch) == (3, 1) and at.best == at.accuracy

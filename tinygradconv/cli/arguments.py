@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from typing import Any, NoReturn
 
@@ -29,6 +30,17 @@ def integer(least: int, most: int = 2**63 - 1) -> Any:
                                              else f"must be at most {most}, got {number}")
         return number
     return parse
+
+
+def number(text: str) -> float:
+    """The type of an argument that is a finite number; what bounds it has the recipe says."""
+    try:
+        found = float(text)
+    except ValueError:
+        found = math.nan
+    if not math.isfinite(found):
+        raise argparse.ArgumentTypeError(f"must be a number, got {text!r}")
+    return found
 
 
 def shape(text: str) -> tuple[int, ...]:

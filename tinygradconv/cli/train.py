@@ -5,7 +5,10 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from .arguments import integer
+from .arguments import integer, number
+
+SETTLED = ("data", "recipe", "seed", "out")                      # when a run is begun; so are the fields of its recipe:
+FIELDS = ("epochs", "batch_size", "rate", "ema", "clip", "accumulate", "patience")
 
 
 def add(commands: Any) -> None:
@@ -14,19 +17,30 @@ def add(commands: Any) -> None:
                                 description="Train MODEL, or go on with a run: the end has the same bits as if it had never stopped.")
     train.add_argument("model", metavar="MODEL", nargs="?", help="its name (tinygradconv models lists them)")
     train.add_argument("--resume", metavar="RUN", help="go on with the run in this folder (no MODEL)")
-    train.add_argument("--data", metavar="NAME", help="the data set: digits (shipped; the default), mnist, fashion-mnist, cifar-10, "
-                                                      "cifar-100, or a folder of images (DIR@64: at 64×64)")
+    train.add_argument("--data", metavar="NAME", help="the data set: digits (shipped; the default), mnist, fashion-mnist, cifar10, "
+                                                      "cifar100, or a folder of images (DIR@64: at 64×64)")
     train.add_argument("--data-dir", metavar="ROOT", help="the folder that holds mnist/, …; default: TGC_DATA, then a cache folder")
-    train.add_argument("--epochs", metavar="N", type=integer(1, 10**6),
-                       help="how often all the training images are seen; default: the recipe's")
-    train.add_argument("--batch-size", metavar="N", type=integer(1, 10**6), help="images per step; default: the recipe's")
-    train.add_argument("--seed", metavar="N", type=integer(0), help="decides weights, order and distortions; default: 0")
+    train.add_argument("--recipe", metavar="NAME", help="how to train: paper (as in the model's paper), fast, adam or sgd; default: fast, "
+                                                        "or adam where there is no fast one for the model and the data set")
+    train.add_argument("--seed", metavar="N", type=integer(0), help="decides weights, order and augmentation; default: 0")
     train.add_argument("--out", metavar="RUN",
                        help="the folder of the run, new or empty; default: runs/MODEL-DATA, with a number where that is taken")
-    train.add_argument("--recipe", metavar="NAME", help="how to train; default: the best known for the model and the data set")
+    _add_fields(train.add_argument_group("changes to the recipe"))
+    train.add_argument("--workers", metavar="N", type=integer(0, 64), default=1,
+                       help="threads that make batches while the model learns; 0: none. It changes no bit of the result; default: 1")
     train.add_argument("--tensorboard", action="store_true",
                        help="also write RUN/tensorboard, which `tensorboard --logdir RUN` shows (pip install 'tinygradconv[tensorboard]')")
     train.set_defaults(parser=train, run=run)
+
+
+def _add_fields(group: Any) -> None:
+    group.add_argument("--epochs", metavar="N", type=integer(1, 10**6), help="how often all the training images are seen")
+    group.add_argument("--batch-size", metavar="N", type=integer(1, 10**6), help="images for one update")
+    group.add_argument("--rate", metavar="RATE", type=number, help="the highest learning rate")
+    group.add_argument("--ema", metavar="DECAY", type=number, help="keep a running mean of the weights, such as 0.999, and test that")
+    group.add_argument("--clip", metavar="NORM", type=number, help="make gradients smaller whose norm, of all together, is larger")
+    group.add_argument("--accumulate", metavar="N", type=integer(1, 10**6), help="cut each batch into N parts, to need less memory")
+    group.add_argument("--patience", metavar="N", type=integer(1, 10**6), help="stop after N epochs without a better test accuracy")
 
 
 def run(asked: argparse.Namespace) -> int:
@@ -34,8 +48,7 @@ def run(asked: argparse.Namespace) -> int:
     if asked.resume is None and asked.model is None:
         asked.parser.error("name a MODEL, or a run by --resume")
     if asked.resume is not None:
-        fixed = ("data", "epochs", "batch_size", "seed", "out", "recipe")
-        settled = [f"--{name.replace('_', '-')}" for name in fixed if getattr(asked, name) is not None]
+        settled = [f"--{name.replace('_', '-')}" for name in (*SETTLED, *FIELDS) if getattr(asked, name) is not None]
         if asked.model is not None or settled:
             asked.parser.error(f"--resume goes on with the run as it was begun: leave out {', '.join(settled) or asked.model}")
     from tinygradconv.train import sessions
@@ -43,6 +56,8 @@ def run(asked: argparse.Namespace) -> int:
     if asked.tensorboard:
         need_tensorboardx()                                      # before a folder is made
     if asked.resume is not None:
-        return sessions.reopen(Path(asked.resume)).train(asked.data_dir, tensorboard=asked.tensorboard)
-    return sessions.begin(asked.model, data=asked.data, data_dir=asked.data_dir, recipe=asked.recipe, epochs=asked.epochs,
-                          batch_size=asked.batch_size, seed=asked.seed or 0, out=asked.out).train(tensorboard=asked.tensorboard)
+        session = sessions.reopen(Path(asked.resume))
+    else:
+        session = sessions.begin(asked.model, data=asked.data, data_dir=asked.data_dir, recipe=asked.recipe, seed=asked.seed or 0,
+                                 out=asked.out, **{name: getattr(asked, name) for name in FIELDS})
+    return session.train(asked.data_dir, tensorboard=asked.tensorboard, workers=asked.workers)

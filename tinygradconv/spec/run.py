@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
+from tinygradconv.anomaly import AnomalyError
 from tinygradconv.autodiff import no_grad
 from tinygradconv.ops.random import key_of
 from tinygradconv.remat import replaying
@@ -57,7 +58,7 @@ def run(plan: Plan, parameters: Mapping[str, Tensor], buffers: dict[str, Tensor]
     for group in plan.groups:
         try:
             values[group.last] = run_group(group, steps, values, site_of)
-        except (TypeError, ValueError) as problem:
+        except (TypeError, ValueError, AnomalyError) as problem:
             problem.add_note(f"in {site_of(group.head).where} of the model")
             raise
         if watch is not None:

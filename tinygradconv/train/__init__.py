@@ -9,6 +9,7 @@ The optimisers are in `train.optim`, the schedules in `train.schedule`; everythi
 from .accumulate import Accumulation
 from .callbacks import Callback
 from .clip import GradientError, clip_by_global_norm, clip_by_value
+from .diverged import LossError
 from .early_stop import EarlyStop
 from .ema import EMA
 from .evaluate import accuracy_line, evaluate
@@ -16,9 +17,11 @@ from .interrupt import Interrupted
 from .loop import train
 from .progress import Progress
 from .recipe import Recipe
+from .recipes import recipe_named
 from .snapshot import Position, Run
-from .training import LossError, Training
+from .training import Training
 from .weights import load_weights, weights_of
 
 __all__ = ["EMA", "Accumulation", "Callback", "EarlyStop", "GradientError", "Interrupted", "LossError", "Position", "Progress", "Recipe",
-           "Run", "Training", "accuracy_line", "clip_by_global_norm", "clip_by_value", "evaluate", "load_weights", "train", "weights_of"]
+           "Run", "Training", "accuracy_line", "clip_by_global_norm", "clip_by_value", "evaluate", "load_weights", "recipe_named",
+           "train", "weights_of"]

@@ -17,14 +17,18 @@ from .training import Training
 
 
 def train(model: Any, data: DataSet, recipe: Recipe, *, seed: int = 0, run: Run | None = None,
-          callbacks: Sequence[Callback] | None = None, save_every: float = SAVE_EVERY) -> Position:
+          callbacks: Sequence[Callback] | None = None, save_every: float = SAVE_EVERY,
+          loader_workers: int = 1) -> Position:
     """Train `model` on `data` by `recipe`; the position at the end has the test accuracy (`correct` of `tested`).
 
     With a `run` every row of the log and every snapshot goes into its folder, and training goes on from the newest there. `callbacks` are
-    told what happens; without any given it is `Progress()`. Interrupted (a KeyboardInterrupt) after SIGINT or SIGTERM, LossError where
-    the loss is not finite; in both cases the last snapshot stands.
+    told what happens; without any given it is `Progress()`. `save_every` are the seconds between snapshots, `loader_workers` the threads
+    that make batches ahead; neither changes a bit of the result.
+
+    Interrupted (a KeyboardInterrupt) after SIGINT or SIGTERM; LossError or GradientError where the loss, a gradient or a weight is not
+    finite, which names the op that made it. Each time the last snapshot stands.
     """
-    training = Training(model, data, recipe, seed)
+    training = Training(model, data, recipe, seed, loader_workers=loader_workers)
     record = [] if run is None else [Record(run, save_every)]
     tell = Callbacks([*record, *([Progress()] if callbacks is None else callbacks)])
     with Stop() as stop:

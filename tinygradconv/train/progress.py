@@ -4,14 +4,22 @@ from __future__ import annotations
 import os
 import sys
 import time
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
+
+from tinygradconv.backends import memory_statistics
 
 from .callbacks import Callback
-from .training import Training
+from .memory import MEGABYTE, resident_bytes
+
+if TYPE_CHECKING:
+    from .training import Training
 
 LINES_EVERY = 10.0               # seconds between lines where there is no terminal
-NARROW = 76                      # columns below which the numbers need all the room that there is
-NUMBERS = "step {n_fmt}/{total_fmt}{postfix}, {remaining} left"          # tqdm puts ", " before the postfix
+SHOWN_EVERY = 0.1                # and between two states of the bar
+COLUMNS = 100                    # of a terminal that does not say how many it has
+BAR = 17                         # columns that percentage and bar need at least
+# What is left out where there is no room, last first; shown in the order of `_numbers`.
+WORTH = ("step", "loss", "left", "accuracy", "ms", "images", "epoch", "memory")
 
 
 def say(text: str) -> None:
@@ -21,65 +29,110 @@ def say(text: str) -> None:
 
 def _columns(stream: TextIO) -> int:
     try:
-        return os.get_terminal_size(stream.fileno()).columns
+        return os.get_terminal_size(stream.fileno()).columns or COLUMNS
     except (OSError, ValueError):
-        return 0
+        return COLUMNS
+
+
+def _clock(seconds: float) -> str:
+    """4:05, or 1:04:05."""
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
 
 
 class Progress(Callback):
-    """Step, loss, images/s and time left, on `stream` (standard error): tqdm's bar on a terminal, else a line at most every 10 s."""
+    """Epoch, step, loss, training accuracy, ms/step, images/s, time left and memory, on `stream` (standard error).
+
+    On a terminal it is tqdm's bar, with as many of the numbers as there is room for; elsewhere a line at most every 10 s. The loss is the
+    last step's, the accuracy that of the epoch so far. ms/step and images/s are means since training began, or went on: with the time that
+    batches were waited for, without that of the tests after epochs. The memory is the process's, and what of it is in use in the pool of
+    arrays of the model's device.
+    """
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self.stream = sys.stderr if stream is None else stream
         self.bar = None
-        self.started = self.said = time.monotonic()
-        self.first, self.images, self.losses = 0, 0, []
 
     def begin(self, training: Training) -> None:
         """Draw the bar as far as it has come."""
-        self.first, self.started = training.position.step, time.monotonic()
-        self.said = self.started
+        self.first, self.first_seconds = training.position.step, training.position.seconds
+        self.started = self.shown = time.monotonic()
+        self.images, self.loss = 0, 0.0
+        self._forget()
         if self.stream.isatty():
             from tqdm import tqdm
             tqdm.monitor_interval = 0            # no thread that wakes up while kernels run
-            columns = _columns(self.stream)
-            width = {"dynamic_ncols": True} if columns else {"ncols": 100}      # some terminals say that they have no columns
-            self.bar = tqdm(total=training.steps, initial=self.first, file=self.stream, unit="step", mininterval=0.1, **width,
-                            bar_format=NUMBERS if 0 < columns < NARROW else "{desc}{percentage:3.0f}% |{bar}| " + NUMBERS)
+            self.bar = tqdm(total=training.steps, initial=self.first, file=self.stream, bar_format="{desc}")
+            self._draw(training)
 
-    def _rate(self) -> float:
-        return self.images / max(time.monotonic() - self.started, 1e-9)
+    def _forget(self) -> None:
+        """Of the epoch so far: images, how many of them were right, losses."""
+        self.seen = self.right = self.losses = 0
+        self.loss_sum = 0.0
 
     def step(self, training: Training, loss: float, images: int, correct: int) -> None:
-        """Show a step."""
-        self.images += images
-        self.losses.append(loss)
-        epoch = f"epoch {training.position.epoch + 1}/{training.recipe.epochs}"
-        if self.bar is not None:
-            self.bar.set_description_str(f"{epoch} ", refresh=False)
-            self.bar.set_postfix_str(f"loss {loss:.4f}, {self._rate():,.0f} images/s", refresh=False)
-            self.bar.update()
-        elif time.monotonic() - self.said >= LINES_EVERY:
-            self._line(training, f"{epoch}: loss {loss:.4f}")
+        """Take note of a step, and show it where it is time to."""
+        if training.position.batch == 1:
+            self._forget()
+        self.images, self.loss, self.seen, self.right = self.images + images, loss, self.seen + images, self.right + correct
+        self.loss_sum, self.losses = self.loss_sum + loss, self.losses + 1
+        waited = time.monotonic() - self.shown
+        if self.bar is not None and (waited >= SHOWN_EVERY or training.position.step == training.steps):
+            self._draw(training)
+        elif self.bar is None and waited >= LINES_EVERY:
+            self._line(training, ", ".join(self._numbers(training).values()))
 
     def epoch(self, training: Training) -> None:
         """A line that stays, where there is a terminal."""
-        at, loss = training.position, sum(self.losses) / max(len(self.losses), 1)
-        text = f"epoch {at.epoch}/{training.recipe.epochs}: loss {loss:.4f}, test accuracy {at.accuracy:.2f} %"
-        self.losses.clear()
+        at = training.position
+        loss, learned = self.loss_sum / max(self.losses, 1), 100 * self.right / max(self.seen, 1)
+        text = (f"epoch {at.epoch}/{training.recipe.epochs}: loss {loss:.4f}, training accuracy {learned:.2f} %, "
+                f"test accuracy {at.accuracy:.2f} %")
         if self.bar is not None:
             self.bar.write(text, file=self.stream)
-        elif time.monotonic() - self.said >= LINES_EVERY or training.finished:
-            self._line(training, text)
+            self._draw(training)
+        elif time.monotonic() - self.shown >= LINES_EVERY or training.finished:
+            numbers = self._numbers(training)
+            self._line(training, ", ".join([text, *(numbers[name] for name in ("step", "ms", "images", "left", "memory"))]))
+
+    def _numbers(self, training: Training) -> dict[str, str]:
+        """What there is to show, by name."""
+        at, done = training.position, training.position.step - self.first
+        seconds = max(at.seconds - self.first_seconds, 1e-9)
+        left = (time.monotonic() - self.started) / done * (training.steps - at.step) if done else 0.0
+        epoch = at.epoch + (at.batch > 0 or not at.epoch)
+        return {"epoch": f"epoch {epoch}/{training.recipe.epochs}", "step": f"step {at.step}/{training.steps}",
+                "loss": f"loss {self.loss:.4f}", "accuracy": f"accuracy {100 * self.right / max(self.seen, 1):.1f} %",
+                "ms": f"{1000 * seconds / max(done, 1):.3g} ms/step", "images": f"{self.images / seconds:,.0f} images/s",
+                "left": f"{_clock(left)} left", "memory": _memory(training)}
+
+    def _draw(self, training: Training) -> None:
+        """The bar as it is now: numbers that fit into the terminal, and a bar where there is room left."""
+        self.shown = time.monotonic()
+        columns, numbers = _columns(self.stream), self._numbers(training)
+        room, chosen = columns - 1, []
+        for name in WORTH:
+            if len(numbers[name]) + 2 <= room + 2 * (not chosen):
+                chosen.append(name)
+                room -= len(numbers[name]) + 2
+        text = ", ".join(said for name, said in numbers.items() if name in chosen)
+        self.bar.bar_format = "{percentage:3.0f}% |{bar}| {desc}" if room >= BAR else "{desc}"
+        self.bar.ncols, self.bar.n = columns - 1, training.position.step
+        self.bar.set_description_str(text)
 
     def _line(self, training: Training, text: str) -> None:
-        self.said = time.monotonic()
-        at = training.position.step
-        done = at - self.first
-        left = (self.said - self.started) / done * (training.steps - at) if done else 0.0
-        print(f"{text}, step {at}/{training.steps}, {self._rate():,.0f} images/s, {left:.0f} s left", file=self.stream, flush=True)
+        self.shown = time.monotonic()
+        print(text, file=self.stream, flush=True)
 
     def end(self, training: Training) -> None:
         """Leave the bar as it stands."""
         if self.bar is not None:
+            self._draw(training)
             self.bar.close()
+
+
+def _memory(training: Training) -> str:
+    device = next((p.device for p in training.model.parameters.values()), "cpu")
+    host, pool = resident_bytes(), memory_statistics(device)["in_use"]
+    return f"{f'memory {host // MEGABYTE:,} MB, ' if host else ''}pool {pool // MEGABYTE:,} MB"

@@ -90,6 +90,10 @@ class Recipe:
         return shares.named(self.schedule, self.rate, steps, self.epochs, warm_up=self.warm_up, warm_up_rate=self.warm_up_rate,
                             **self.schedule_options)
 
+    def ended(self, epoch: int, waited: int) -> bool:
+        """Whether a training has come to its end after so many epochs, the last `waited` of which were not better than the best."""
+        return epoch >= self.epochs or (self.patience is not None and waited >= self.patience)
+
     def check(self, paths: Collection[str]) -> None:
         """ValueError where a pattern of the optimiser's options matches none of a model's parameters."""
         for name in PATTERNS:

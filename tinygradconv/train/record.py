@@ -43,6 +43,7 @@ class Record(Callback):
 
     def epoch(self, training: Training) -> None:
         """A row, the weights where they are the best so far, and a snapshot, which alone decides that all this has happened."""
+        training.check()
         at = training.position
         self._row(training, at.epoch, f"{at.accuracy:.4f}")
         if at.best_epoch == at.epoch:
@@ -50,7 +51,8 @@ class Record(Callback):
         self.save(training)
 
     def save(self, training: Training) -> None:
-        """A snapshot now."""
+        """A snapshot now. LossError: the weights are not finite, and the one before still stands."""
+        training.check()
         self.run.save(training.state())
         self._saved = time.monotonic()
 

@@ -17,11 +17,14 @@ from tinygradconv.backends.cpu import instruction_set
 from tinygradconv.data import DataSet, Loader
 from tinygradconv.data.picture import kept
 from tinygradconv.geometry import integer
+from tinygradconv.interop import safetensors
 from tinygradconv.settings import get as setting
 from tinygradconv.spec import Spec
 
 from .callbacks import Callback
+from .clip import GradientError
 from .curves import Curves
+from .diverged import LossError
 from .evaluate import accuracy_line, evaluate
 from .interrupt import Interrupted
 from .loop import train
@@ -30,25 +33,29 @@ from .recipe import Recipe
 from .recipes import recipe_named
 from .snapshot import Run, free_folder
 from .tensorboard import TensorBoard
-from .training import LossError
 from .weights import load_weights
 
 DEFAULT_DATA = {"lenet5": "digits"}
+WAITED = 0.05                 # the share of the time from which on waiting for batches is worth a word
 KEYS = ("model", "data", "data_dir", "data_crc32", "seed", "recipe", "spec", "versions")      # of config.json
 
 
-def begin(model: str, *, data: str | None = None, data_dir: str | None = None, recipe: str | None = None, epochs: int | None = None,
-          batch_size: int | None = None, seed: int = 0, out: str | None = None) -> Session:
-    """A new run: what was asked for is settled, tried out (model, data set) and written to config.json. ValueError, OSError."""
+def begin(model: str, *, data: str | None = None, data_dir: str | None = None, recipe: str | None = None, seed: int = 0,
+          out: str | None = None, **changes: Any) -> Session:
+    """A new run: what was asked for is settled, tried out (model, data set, recipe) and written to config.json. ValueError, OSError.
+
+    `changes` are fields of the recipe: epochs, batch_size, rate, ema, …; None leaves one as it is.
+    """
     models.get(model)                                # an unknown model says so before a data set is downloaded
     data = data_sets.name_of(data or DEFAULT_DATA.get(model, "digits"), data_dir)
     name, chosen = recipe_named(recipe, model, data)
-    asked = {"epochs": epochs, "batch_size": batch_size}
-    chosen = dataclasses.replace(chosen, **{option: value for option, value in asked.items() if value is not None})
+    chosen = dataclasses.replace(chosen, **{option: value for option, value in changes.items() if value is not None})
     seed = integer("seed", seed, at_least=0, where="train")
     data_set = data_sets.get(data, data_dir)
     spec, _ = models.get(model, classes=len(data_set.classes))
-    spec.infer(data_set.input_shape)                 # a model that does not fit the images says so before a folder is made
+    network = spec.infer(data_set.input_shape)       # what does not fit says so before a folder is made: the model the images,
+    chosen.check(network.parameters)                 # the recipe the model,
+    chosen.make_schedule(chosen.epochs * -(-len(data_set.train) // chosen.batch_size))              # and the schedule the steps
     config = {"model": model, "data": data, "data_dir": data_dir and str(Path(data_dir).resolve()), "data_crc32": data_set.checksum(),
               "input": list(data_set.input_shape), "epochs": chosen.epochs, "batch_size": chosen.batch_size, "seed": seed,
               "recipe": {"name": name, **chosen.to_json()}, "spec": json.loads(spec.to_json()),
@@ -100,34 +107,44 @@ class Session:
         """The model that the run's spec describes, with the weights that its seed draws."""
         return Spec.from_json(json.dumps(self.run.config["spec"])).build(shape, seed=self.run.config["seed"])
 
-    def train(self, data_dir: str | None = None, *, tensorboard: bool = False) -> int:
-        """Train to the end; prints the test accuracy as the last line. Returns the exit code: 0, or 128 + the signal that stopped it."""
-        run, recipe, seen = self.run, self.recipe(), versions()
+    def train(self, data_dir: str | None = None, *, tensorboard: bool = False, workers: int = 1) -> int:
+        """Train to the end; prints the test accuracy as the last line. Returns the exit code: 0, or 128 + the signal that stopped it.
+
+        `workers` threads make batches ahead.
+        """
+        run, recipe = self.run, self.recipe()
         state, _ = run.load()
-        if state is None or state.position.epoch < recipe.epochs:
-            changed = [f"{name} {old} → {seen.get(name)}" for name, old in run.config["versions"].items() if seen.get(name) != old]
-            if changed:
-                say(f"{run.folder} was begun with other versions ({', '.join(changed)}): its end may differ in the last bits")
-            run.lock()
+        run.lock()
+        if state is not None and recipe.ended(state.position.epoch, state.early_stop.get("waited", 0)):
+            for problem in run.go_on()[1]:
+                say(problem)
+            at = state.position
+        else:
             data = self.data(data_dir)
-            going_on = "" if state is None else f", going on after step {state.position.step}"
-            say(f"{run.config['model']} on {run.config['data']}: {len(data.train):,} images, epochs {recipe.epochs}, recipe "
-                f"{run.config['recipe']['name']}, into {run.folder}{going_on}")
+            self._introduce(data, recipe, "" if state is None else f", going on after step {state.position.step}")
             try:
-                at = train(self.model(data.input_shape), data, recipe, seed=run.config["seed"], run=run,
+                at = train(self.model(data.input_shape), data, recipe, seed=run.config["seed"], run=run, loader_workers=workers,
                            callbacks=self._watchers(tensorboard))
             except Interrupted as stopped:
                 say(f"stopped, and saved. tinygradconv train --resume {run.folder} goes on")
                 return 128 + stopped.number
-            except LossError as problem:
-                raise LossError(f"{problem}. The last snapshot is in {run.folder}") from None
-        else:
-            run.lock()
-            for problem in run.go_on()[1]:
-                say(problem)
-            at = state.position
+            except (LossError, GradientError) as problem:
+                raise type(problem)(f"{problem}. The last snapshot is in {run.folder}") from None
+            if at.epoch < recipe.epochs:
+                say(f"stopped early: no epoch of {at.epoch - at.best_epoch} was better than epoch {at.best_epoch} with {at.best:.2f} %")
+            if at.waiting > WAITED * at.seconds:
+                say(f"{100 * at.waiting / at.seconds:.0f} % of the time went by in waiting for batches. Try --workers {workers + 1}")
         print(accuracy_line(at.correct, at.tested))
         return 0
+
+    def _introduce(self, data: DataSet, recipe: Recipe, going_on: str) -> None:
+        """Say what is trained, and what of it may differ from how it was begun."""
+        config, seen = self.run.config, versions()
+        changed = [f"{name} {old} → {seen.get(name)}" for name, old in config["versions"].items() if seen.get(name) != old]
+        if changed:
+            say(f"{self.run.folder} was begun with other versions ({', '.join(changed)}): its end may differ in the last bits")
+        say(f"{config['model']} on {config['data']}: {len(data.train):,} images, epochs {recipe.epochs}, recipe "
+            f"{config['recipe']['name']}, into {self.run.folder}{going_on}")
 
     def _watchers(self, tensorboard: bool) -> list[Callback]:
         """What is told of the training. A run that was begun with TensorBoard goes on with it, as long as it is installed."""
@@ -141,9 +158,40 @@ class Session:
                 say(str(problem))
         return [Curves(self.run), *board, Progress()]                # they end from the last to the first: the bar before what is said
 
-    def evaluate(self, data_dir: str | None = None) -> str:
-        """The line with the test accuracy of the run's last weights."""
-        weights, data = self.run.weights(), self.data(data_dir)
-        model = self.model(data.input_shape)
-        load_weights(model, weights)
-        return accuracy_line(*evaluate(model, Loader.testing(data).batches()))
+    def evaluate(self, data_dir: str | None = None, *, weights: str | None = None, data: str | None = None) -> str:
+        """The line with the test accuracy of the run's last weights, or of others (see `weights`), on its data set, or on the test images
+        of another one, `data`, of the same shape and number of classes.
+        """
+        arrays = self.weights(weights or "last")
+        tested = self.data(data_dir) if data is None else self._other(data, data_dir)
+        model = self.model(tested.input_shape)
+        load_weights(model, arrays)
+        return accuracy_line(*evaluate(model, Loader.testing(tested).batches()))
+
+    def weights(self, name: str) -> dict[str, np.ndarray]:
+        """Weights and buffers by path: "last", as they were tested last; "best", those of the best epoch; "ema", the running mean; "raw",
+        those that the optimiser updates; or a safetensors file. ValueError, OSError: they are damaged, or not there.
+        """
+        if name in ("last", "best"):
+            return self.run.weights(name)
+        if name not in ("ema", "raw"):
+            return safetensors.load(Path(name))
+        if name == "ema" and self.recipe().ema is None:
+            raise ValueError(f"{self.run.folder} keeps no running mean of its weights. Use last, or train with --ema 0.999")
+        state, _ = self.run.load()
+        if state is None:
+            raise FileNotFoundError(f"{self.run.folder} has saved no snapshot yet. "
+                                    f"tinygradconv train --resume {self.run.folder} goes on with it")
+        return state.weights() if name == "ema" else dict(state.model)
+
+    def _other(self, name: str, data_dir: str | None) -> DataSet:
+        """Another data set, normalised as the run's own is. ValueError: it does not fit the model."""
+        config, other = self.run.config, data_sets.get(name, data_dir)
+        if list(other.input_shape) != config["input"] or len(other.classes) != len(config["classes"]):
+            height, width, _ = config["input"]
+            raise ValueError(f"{self.run.folder} learned {len(config['classes'])} classes from images {tuple(config['input'])}, "
+                             f"but {name} has {len(other.classes)} of {other.input_shape}. Give a data set that fits; of a folder "
+                             f"{name.partition('@')[0]}@{height}x{width} has that size")
+        if list(other.classes) != config["classes"]:
+            say(f"the classes of {name} have other names than those of {config['data']}; they are compared by their order")
+        return dataclasses.replace(other, mean=tuple(config["mean"]), deviation=tuple(config["deviation"]))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -21,6 +22,11 @@ from tinygradconv.data import DataSet, Loader
 from tinygradconv.ops.loss import cross_entropy
 from tinygradconv.tensor import Tensor
 
+from .accumulate import Accumulation
+from .clip import GradientError, clip_by_global_norm
+from .diverged import LossError, born, check_weights, unsound
+from .early_stop import EarlyStop
+from .ema import EMA
 from .evaluate import correct_of, evaluate
 from .optim import match_arrays
 from .recipe import Recipe
@@ -28,32 +34,33 @@ from .snapshot import Position, State
 from .weights import load_weights, weights_of
 
 
-class LossError(ArithmeticError):
-    """The loss became NaN or infinite; the message says when, and what to try."""
-
-
 class Training:
     """A model that learns from a data set by a recipe: `step` is one update, `judge` the test at the end of an epoch.
 
     position    how far it has come, and what it has added up on the way
-    steps       the number of updates in the whole training
+    steps       the number of updates in the whole training, unless it stops early
     optimizer   and `rate`, the learning rate as a function of the step
-    loader      the training images in batches, `tester` the test images
+    ema         the running mean of the weights, or None; where there is one, it is what is tested
+    patience    when to stop early, or None
+    loader      the training images in batches, made by `loader_workers` threads; `tester` the test images
     correct     how many images of the last batch had been given their class before the update
     """
 
-    def __init__(self, model: Any, data: DataSet, recipe: Recipe, seed: int = 0) -> None:
+    def __init__(self, model: Any, data: DataSet, recipe: Recipe, seed: int = 0, *, loader_workers: int = 1) -> None:
         self.model, self.data, self.recipe, self.seed = model, data, recipe, seed
-        self.loader, self.tester = Loader.training(data, recipe.batch_size, seed, recipe.augment), Loader.testing(data)
+        self.loader = Loader.training(data, recipe.batch_size, seed, recipe.augment, workers=loader_workers)
+        self.tester = Loader.testing(data, workers=loader_workers)
         self.steps = recipe.epochs * len(self.loader)
         self.optimizer, self.rate = recipe.make_optimizer(model.parameters), recipe.make_schedule(self.steps)
+        self.ema = None if recipe.ema is None else EMA(model, recipe.ema)
+        self.patience = None if recipe.patience is None else EarlyStop(recipe.patience)
         self.position, self.correct = Position(), 0
         self._since = time.monotonic()
 
     @property
     def finished(self) -> bool:
         """Whether there is nothing left to do."""
-        return self.position.epoch >= self.recipe.epochs
+        return self.recipe.ended(self.position.epoch, self.patience.waited if self.patience else 0)
 
     def batches(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """The rest of the epoch's batches, from where the position stands; the time for which each is waited is counted."""
@@ -68,19 +75,66 @@ class Training:
             yield batch
 
     def step(self, x: np.ndarray, labels: np.ndarray) -> float:
-        """Learn from one batch; returns its loss. LossError where that is not finite: then nothing has been learned from it."""
-        y = self.model(Tensor.of(x), train=True)
-        loss = self.loss(y, Tensor.of(labels))
-        value = loss.item()
-        if not math.isfinite(value):
+        """Learn from one batch; returns its loss.
+
+        LossError or GradientError where the loss or a gradient is not finite: it names the op, layer and line that made the first such
+        value, and nothing has been learned from the batch.
+        """
+        before = self.model.counter.value, dict(self.model.buffers)
+        loss, gradients = self._gradients(x, labels)
+        try:
+            gradients = self._sound(loss, gradients)
+        except (LossError, GradientError) as problem:
+            self._back(before)
+            where = born(lambda: self._gradients(x, labels), x, weights_of(self.model))
+            self._back(before)
             at = self.position
-            raise LossError(f"the loss is {value} at step {at.step + 1} (epoch {at.epoch + 1}, batch {at.batch + 1}). Try a smaller rate; "
-                            f"TGC_ANOMALY=1 names the op and the line where the first NaN or infinity was born")
-        self.correct = correct_of((y[0] if isinstance(y, tuple) else y).numpy(), labels)
-        gradients = grad(loss, list(self.optimizer.parameters.values()), retain_graph=False)
+            raise type(problem)(f"{problem} at step {at.step + 1} (epoch {at.epoch + 1}, batch {at.batch + 1}): {where}. Nothing was "
+                                f"learned from this batch. Try a smaller rate, or clip the gradients") from None
         self.optimizer.update(gradients, self.rate(self.position.step))
-        self._count(value, len(labels))
-        return value
+        if self.ema is not None:
+            self.ema.update()
+        self._count(loss, len(labels))
+        return loss
+
+    def _gradients(self, x: np.ndarray, labels: np.ndarray) -> tuple[float, dict[str, Tensor]]:
+        """(loss, its gradients by path) of a batch, which goes through the network in the recipe's number of parts."""
+        self.correct = 0
+        if self.recipe.accumulate == 1:
+            return self._part(x, labels)
+        size, total, loss = -(-self.recipe.batch_size // self.recipe.accumulate), Accumulation(), 0.0
+        for start in range(0, len(labels), size):
+            part = slice(start, start + size)
+            value, gradients = self._part(x[part], labels[part])
+            total.add(gradients, len(labels[part]))
+            loss += value * len(labels[part])
+        return loss / len(labels), total.mean()
+
+    def _part(self, x: np.ndarray, labels: np.ndarray) -> tuple[float, dict[str, Tensor]]:
+        """(loss, its gradients by path) of images that go through the network at once."""
+        y = self.model(Tensor.of(x), train=True)
+        self.correct += correct_of((y[0] if isinstance(y, tuple) else y).numpy(), labels)
+        loss = self.loss(y, Tensor.of(labels))
+        parameters = self.optimizer.parameters
+        return loss.item(), dict(zip(parameters, grad(loss, list(parameters.values()), retain_graph=False)))
+
+    def _sound(self, loss: float, gradients: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The gradients as the optimiser gets them, clipped where the recipe says so. LossError, GradientError: something is not finite."""
+        if not math.isfinite(loss):
+            raise LossError(f"the loss is {loss}")
+        if self.recipe.clip is not None:
+            try:
+                return clip_by_global_norm(gradients, self.recipe.clip)[0]
+            except GradientError:
+                raise GradientError(unsound(gradients) or "the norm of the gradients is too large") from None
+        if said := unsound(gradients):
+            raise GradientError(said)
+        return gradients
+
+    def _back(self, before: tuple[int, dict[str, Tensor]]) -> None:
+        """What a forward pass moves is where it was: the counter of random numbers, the buffers."""
+        self.model.counter.value = before[0]
+        self.model.buffers.update(before[1])
 
     def loss(self, y: Any, labels: Tensor) -> Tensor:
         """Cross-entropy of a model's output, and of its auxiliary heads by their weights where it has any."""
@@ -99,7 +153,8 @@ class Training:
 
     def judge(self, stopping: Callable[[], bool] = lambda: False) -> bool:
         """The end of an epoch: count the test images that are given their class. False where `stopping()` turned true on the way."""
-        counted = evaluate(self.model, self.tester.batches(), stopping)
+        with self.ema.applied() if self.ema is not None else nullcontext():
+            counted = evaluate(self.model, self.tester.batches(), stopping)
         if counted is None:
             return False
         at = self.position
@@ -108,27 +163,40 @@ class Training:
         at.epoch, at.batch = at.epoch + 1, 0
         if at.accuracy > at.best:
             at.best, at.best_epoch = at.accuracy, at.epoch
+        if self.patience is not None:
+            self.patience.judge(at.accuracy)
         return True
 
     def weights(self) -> dict[str, np.ndarray]:
-        """Weights and buffers by path; not copied."""
-        return weights_of(self.model)
+        """Weights and buffers by path as they are tested: their running means, where it keeps them."""
+        return weights_of(self.model) if self.ema is None else self.ema.weights()
+
+    def check(self) -> None:
+        """LossError where a weight is not finite, so that no snapshot is made of it."""
+        check_weights(weights_of(self.model), f"after step {self.position.step}")
 
     def state(self) -> State:
         """Everything that a run needs to go on from here."""
-        return State(replace(self.position, counter=self.model.counter.value), self.weights(), self.optimizer.state(), tuned())
+        return State(replace(self.position, counter=self.model.counter.value), weights_of(self.model), self.optimizer.state(), tuned(),
+                     {} if self.ema is None else self.ema.state(), {} if self.patience is None else self.patience.state())
 
     def restore(self, state: State) -> None:
-        """Go on from a state. ValueError names what does not fit the model or the optimiser; then nothing has been changed."""
+        """Go on from a state. ValueError names what does not fit the model or the recipe; then nothing has been changed."""
         at = state.position
         if not (0 <= at.epoch <= self.recipe.epochs and 0 <= at.batch <= len(self.loader)
                 and at.step == at.epoch * len(self.loader) + at.batch):
             raise ValueError(f"the snapshot stands at epoch {at.epoch}, batch {at.batch}, step {at.step}, "
                              f"which this run of {self.recipe.epochs} epochs of {len(self.loader)} batches does not have. "
                              f"Has the data set changed?")
-        match_arrays("the snapshot", self.weights(), state.model)
+        match_arrays("the snapshot", weights_of(self.model), state.model)
+        match_arrays("the snapshot's optimizer", self.optimizer.state(), state.optimizer)
+        match_arrays("the snapshot's ema", {} if self.ema is None else self.ema.state(), state.ema)
+        if self.patience is not None:
+            self.patience.restore(state.early_stop)
         retune(dict(state.tuned))
         self.optimizer.restore(state.optimizer)
+        if self.ema is not None:
+            self.ema.restore(state.ema)
         load_weights(self.model, state.model)
         self.model.counter.value = at.counter
         self.position = replace(at)

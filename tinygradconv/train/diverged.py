@@ -1,0 +1,57 @@
+"""A training that diverges is stopped, with the op that made the first NaN or infinity."""
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from tinygradconv.anomaly import AnomalyError, anomaly
+from tinygradconv.autodiff import no_grad
+from tinygradconv.ops.reduce import sum
+from tinygradconv.tensor import Tensor
+
+
+class LossError(ArithmeticError):
+    """The loss, a gradient or a weight became NaN or infinite; the message says when, which op made it, and what to try."""
+
+
+def unsound(gradients: Mapping[str, Tensor]) -> str:
+    """"the gradient of fc.weight is nan at index (3, 1)": the last in the order of the layers, where backward came first; "" of none.
+
+    The sum of an array is read before the array is: it is finite wherever all values are, unless they are too large to be added up.
+    """
+    with no_grad():
+        for path, g in reversed(gradients.items()):
+            if not np.isfinite(sum(g).item()) and (said := _first(g.numpy())):
+                return f"the gradient of {path} is {said}"
+    return ""
+
+
+def check_weights(weights: Mapping[str, np.ndarray], when: str) -> None:
+    """LossError where a weight or buffer is not finite: an update that was too large made it, and nothing can be learned from there."""
+    for path, array in weights.items():
+        if said := _first(array):
+            raise LossError(f"{path} is {said} {when}: the update was too large. Try a smaller rate, or clip the gradients")
+
+
+def _first(array: np.ndarray) -> str:
+    """The first value that is not finite, and where it is; or nothing."""
+    finite = np.isfinite(array)
+    if finite.all():
+        return ""
+    at = tuple(int(i) for i in np.argwhere(~finite)[0])
+    return f"{array[at]} at index {at}" if at else str(array)
+
+
+def born(again: Callable[[], Any], images: np.ndarray, weights: Mapping[str, np.ndarray]) -> str:
+    """Where the first NaN or infinity comes from when `again` computes the same once more, in anomaly mode: op, layer and line."""
+    for path, array in {"an image of the batch": images, **weights}.items():
+        if said := _first(array):
+            return f"{path} is {said} already"
+    try:
+        with anomaly():
+            again()
+    except AnomalyError as problem:
+        return ", ".join([str(problem), *getattr(problem, "__notes__", ())])
+    return "computed again, every op gives finite values"
