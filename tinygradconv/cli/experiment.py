@@ -45,7 +45,9 @@ def run(asked: argparse.Namespace) -> int:
         place = Place.open(folder, experiment, asked.form)
     else:
         place = Place.create(folder, experiment, asked.form, asked.data_dir)
-    code = 0 if asked.report else execute(place, asked.data_dir)
-    if not code:
-        print(report.summary(place, report.write(place)))
-    return code
+    if asked.report:
+        report.write(place)
+    elif code := execute(place, asked.data_dir):
+        return code
+    print(report.summary(place))
+    return 0

@@ -91,11 +91,11 @@ def measure(place: Place, names: tuple[str, ...], batch: int, rounds: int, secon
             took, count, joules = sample(calls[name], found, seconds)
             counted = [repr(joules[kind.name]) if kind.name in joules else "" for kind in (energy.Rapl, energy.Nvml)]
             append_line(path, ",".join([str(number), name, repr(took), str(count), *counted]))
-    return {**figures(whole_rounds(path, names), batch, seconds), "batch": batch, "rounds": rounds, "cannot be read": reasons}
+    return {**figures(whole_rounds(path, names), batch), "batch": batch, "rounds": rounds, "cannot be read": reasons}
 
 
-def figures(rows: list[dict[str, str]], batch: int, seconds: float) -> dict[str, float]:
-    """The numbers by name; see `measure`. Joules are the median of the rounds."""
+def figures(rows: list[dict[str, str]], batch: int) -> dict[str, float]:
+    """The numbers by name; see `measure`. Joules are the median of the rounds, watts those over the median time."""
     values: dict[str, float] = {}
     for name in dict.fromkeys(row["model"] for row in rows):
         own = [row for row in rows if row["model"] == name]

@@ -13,8 +13,8 @@ from .place import Place
 def execute(place: Place, data_dir: str | None = None) -> int:
     """Train what is not trained yet, measure, write the report; the exit code: 0, or 128 + the signal that stopped it.
 
-    Killed at any moment it goes on where it stood: a run as every run does, a finished one at once. The report is written after each
-    network and however this ends.
+    Killed at any moment it goes on where it stood: a run as every run does, a finished one at once. The report is written however this
+    ends, other than by a kill.
     """
     place.begin(data_dir)
     nets = place.form.nets
@@ -22,8 +22,6 @@ def execute(place: Place, data_dir: str | None = None) -> int:
         for number, net in enumerate(nets, 1):
             if code := _train(place, net, f"network {number} of {len(nets)}"):
                 return code
-            if number < len(nets):
-                report.write(place)
         if place.form.measure is not None and not place.measured():
             say(f"{place.experiment.name}: measuring")
             place.save_measured(dict(place.form.measure(place)))

@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from tinygradconv.interop.files import write_whole
+from tinygradconv.train.panels import COLOURS, STYLE
 
 if TYPE_CHECKING:
     from .place import Place
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
 MISSING = "they need matplotlib: pip install 'tinygradconv[viz]'"
 SIZE = 7.2, 4.4                  # inches
 DOTS = 150                       # per inch, of a PNG
-SETTINGS = {"svg.hashsalt": "tinygradconv", "svg.fonttype": "none", "font.size": 9, "axes.spines.top": False, "axes.spines.right": False}
 
 
 def draw(place: Place, results: Results) -> list[str]:
@@ -23,12 +23,14 @@ def draw(place: Place, results: Results) -> list[str]:
         return []
     if not any(run.points for run in results.runs.values()) and not results.measured:
         return []
-    from matplotlib import rc_context
+    from matplotlib import cycler, style
     from matplotlib.figure import Figure
     for name, paint in place.form.pictures.items():
-        with rc_context(SETTINGS):
+        with style.context(["default", STYLE]):
             figure = Figure(figsize=SIZE, layout="constrained")
-            paint(figure.add_subplot(), place, results)
+            axes = figure.add_subplot()
+            axes.set_prop_cycle(cycler(color=COLOURS))
+            paint(axes, place, results)
             for ending, options in (("png", {"dpi": DOTS}), ("svg", {"metadata": {"Date": None}})):
                 file = io.BytesIO()
                 figure.savefig(file, format=ending, **options)

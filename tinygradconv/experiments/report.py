@@ -104,17 +104,17 @@ def values(place: Place, results: Results, verdicts: list[Verdict]) -> dict[str,
             "machines": place.config["machines"]}
 
 
-def write(place: Place) -> list[Verdict]:
-    """Make report.md, report.json and the pictures of what is there now; the verdicts."""
+def write(place: Place) -> None:
+    """Make report.md, report.json and the pictures of what is there now."""
     results = place.results()
     verdicts = judge(place.form.expectations, results)
     pictured = pictures.draw(place, results)
     write_whole(place.folder / "report.json", (json.dumps(values(place, results, verdicts), indent=1, allow_nan=False) + "\n").encode())
     write_whole(place.folder / "report.md", markdown(place, results, verdicts, pictured).encode())
-    return verdicts
 
 
-def summary(place: Place, verdicts: list[Verdict]) -> str:
+def summary(place: Place) -> str:
     """What the command prints at its end: what was expected beside what was got, and where the report is."""
+    verdicts = judge(place.form.expectations, place.results())
     inside = sum(verdict.word == INSIDE for verdict in verdicts)
     return f"{expected(verdicts)}\n\n{inside} of {len(verdicts)} inside; the report is {place.folder / 'report.md'}"
