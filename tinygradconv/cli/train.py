@@ -8,7 +8,7 @@ from typing import Any
 from .arguments import integer, number
 
 SETTLED = ("data", "recipe", "seed", "out")                      # when a run is begun; so are the fields of its recipe:
-FIELDS = ("epochs", "batch_size", "rate", "ema", "clip", "accumulate", "patience")
+FIELDS = ("epochs", "batch_size", "rate", "ema", "clip", "accumulate", "patience", "sync_batch_norm")
 
 
 def add(commands: Any) -> None:
@@ -41,6 +41,8 @@ def _add_fields(group: Any) -> None:
     group.add_argument("--clip", metavar="NORM", type=number, help="make gradients smaller whose norm, of all together, is larger")
     group.add_argument("--accumulate", metavar="N", type=integer(1, 10**6), help="cut each batch into N parts, to need less memory")
     group.add_argument("--patience", metavar="N", type=integer(1, 10**6), help="stop after N epochs without a better test accuracy")
+    group.add_argument("--sync-batch-norm", action="store_const", const=True,
+                       help="under mpirun: batch norm by the statistics of the whole batch, not of each process's own rows")
 
 
 def run(asked: argparse.Namespace) -> int:
@@ -51,13 +53,21 @@ def run(asked: argparse.Namespace) -> int:
         settled = [f"--{name.replace('_', '-')}" for name in (*SETTLED, *FIELDS) if getattr(asked, name) is not None]
         if asked.model is not None or settled:
             asked.parser.error(f"--resume goes on with the run as it was begun: leave out {', '.join(settled) or asked.model}")
+    from tinygradconv.parallel import check_equal, ranks
     from tinygradconv.train import sessions
     from tinygradconv.train.tensorboard import need_tensorboardx
     if asked.tensorboard:
         need_tensorboardx()                                      # before a folder is made
+    with ranks() as group:
+        check_equal(group, command={name: value for name, value in vars(asked).items() if name not in ("parser", "run")})
+        session = sessions.joined(group, lambda: _session(asked, group.size))
+        return session.train(asked.data_dir, tensorboard=asked.tensorboard, workers=asked.workers)
+
+
+def _session(asked: argparse.Namespace, ranks: int) -> Any:
+    """The run that is asked for, begun or found."""
+    from tinygradconv.train import sessions
     if asked.resume is not None:
-        session = sessions.reopen(Path(asked.resume))
-    else:
-        session = sessions.begin(asked.model, data=asked.data, data_dir=asked.data_dir, recipe=asked.recipe, seed=asked.seed or 0,
-                                 out=asked.out, **{name: getattr(asked, name) for name in FIELDS})
-    return session.train(asked.data_dir, tensorboard=asked.tensorboard, workers=asked.workers)
+        return sessions.reopen(Path(asked.resume))
+    return sessions.begin(asked.model, data=asked.data, data_dir=asked.data_dir, recipe=asked.recipe, seed=asked.seed or 0, out=asked.out,
+                          ranks=ranks, **{name: getattr(asked, name) for name in FIELDS})

@@ -6,7 +6,9 @@ from contextlib import closing
 from typing import Any
 
 from tinygradconv.data import DataSet
+from tinygradconv.parallel import Group
 
+from . import together
 from .callbacks import Callback, Callbacks
 from .interrupt import Interrupted, Stop
 from .progress import Progress
@@ -18,30 +20,38 @@ from .training import Training
 
 def train(model: Any, data: DataSet, recipe: Recipe, *, seed: int = 0, run: Run | None = None,
           callbacks: Sequence[Callback] | None = None, save_every: float = SAVE_EVERY,
-          loader_workers: int = 1) -> Position:
+          loader_workers: int = 1, workers: Group | None = None) -> Position:
     """Train `model` on `data` by `recipe`; the position at the end has the test accuracy (`correct` of `tested`).
 
     With a `run` every row of the log and every snapshot goes into its folder, and training goes on from the newest there. `callbacks` are
     told what happens; without any given it is `Progress()`. `save_every` are the seconds between snapshots, `loader_workers` the threads
     that make batches ahead; neither changes a bit of the result.
 
+    With `workers`, a group of ranks (parallel.world()), all of them call train, and each learns from its rows of every batch. Rank 0 alone
+    has the run and tells the callbacks.
+
     Interrupted (a KeyboardInterrupt) after SIGINT or SIGTERM; LossError or GradientError where the loss, a gradient or a weight is not
     finite, which names the op that made it. Each time the last snapshot stands.
     """
-    training = Training(model, data, recipe, seed, loader_workers=loader_workers)
-    record = [] if run is None else [Record(run, save_every)]
-    tell = Callbacks([*record, *([Progress()] if callbacks is None else callbacks)])
-    with Stop() as stop:
+    training = Training(model, data, recipe, seed, loader_workers=loader_workers, workers=workers)
+    workers = training.workers
+    together.check_start(training)
+    record = [Record(run, save_every)] if run is not None and workers.leads else []
+    watching = [Progress()] if callbacks is None else callbacks
+    tell = Callbacks([*record, *watching] if workers.leads else [])
+    with Stop(workers) as stop:
         tell.begin(training)
         try:
-            while not training.finished and not stop:
+            together.spread(training)
+            while not training.finished and not stop.look():
                 with closing(training.batches()) as batches:
                     for x, labels in batches:
                         loss = training.step(x, labels)
-                        tell.step(training, loss, len(labels), training.correct)
-                        if stop:
+                        tell.step(training, loss, training.images, training.correct)
+                        if stop.look():
                             break
-                if not stop and training.judge(lambda: bool(stop)):
+                if not stop and training.judge(lambda: stop.asked):
+                    together.check_weights_equal(training)
                     tell.epoch(training)
             if stop:
                 for each in record:

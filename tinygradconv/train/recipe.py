@@ -38,6 +38,7 @@ class Recipe:
     accumulate        in how many parts a batch goes through the network, to need less memory; one update for all of them
     ema               the decay of a running mean of weights, which is then what is tested and kept as the best
     patience          stop after so many epochs in a row without a better test accuracy
+    sync_batch_norm   where several ranks train together, batch norm takes its statistics of the whole batch, not of a rank's own rows
 
     ValueError or TypeError says which field is wrong. `to_json` and `from_json` write and read it.
     """
@@ -57,6 +58,7 @@ class Recipe:
     accumulate: int = 1
     ema: float | None = None
     patience: int | None = None
+    sync_batch_norm: bool = False
 
     def __post_init__(self) -> None:
         where = "a recipe"

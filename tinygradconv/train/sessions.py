@@ -6,6 +6,7 @@ import importlib.metadata
 import json
 import os
 import platform
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from tinygradconv.data import DataSet, Loader
 from tinygradconv.data.picture import kept
 from tinygradconv.geometry import integer
 from tinygradconv.interop import safetensors
+from tinygradconv.parallel import Group
 from tinygradconv.settings import get as setting
 from tinygradconv.spec import Spec
 
@@ -41,10 +43,10 @@ KEYS = ("model", "data", "data_dir", "data_crc32", "seed", "recipe", "spec", "ve
 
 
 def begin(model: str, *, data: str | None = None, data_dir: str | None = None, recipe: str | None = None, seed: int = 0,
-          out: str | None = None, **changes: Any) -> Session:
+          out: str | None = None, ranks: int = 1, **changes: Any) -> Session:
     """A new run: what was asked for is settled, tried out (model, data set, recipe) and written to config.json. ValueError, OSError.
 
-    `changes` are fields of the recipe: epochs, batch_size, rate, ema, …; None leaves one as it is.
+    `changes` are fields of the recipe: epochs, batch_size, rate, ema, …; None leaves one as it is. `ranks` train it, which is noted.
     """
     models.get(model)                                # an unknown model says so before a data set is downloaded
     data = data_sets.name_of(data or DEFAULT_DATA.get(model, "digits"), data_dir)
@@ -59,7 +61,7 @@ def begin(model: str, *, data: str | None = None, data_dir: str | None = None, r
     config = {"model": model, "data": data, "data_dir": data_dir and str(Path(data_dir).resolve()), "data_crc32": data_set.checksum(),
               "input": list(data_set.input_shape), "epochs": chosen.epochs, "batch_size": chosen.batch_size, "seed": seed,
               "recipe": {"name": name, **chosen.to_json()}, "spec": json.loads(spec.to_json()),
-              "versions": versions(), **kept(data_set)}
+              "versions": versions(ranks), **kept(data_set)}
     return Session(Run.create(Path(out) if out else free_folder(Path("runs") / f"{model}-{data_set.name}"), config), data_set)
 
 
@@ -68,21 +70,32 @@ def reopen(folder: Path) -> Session:
     return Session(Run.open(folder))
 
 
-def versions() -> dict[str, str]:
-    """What the bits of a result depend on: versions, and the instruction set of the kernels."""
+def joined(group: Group, make: Callable[[], Session]) -> Session:
+    """The session that `make` returns on rank 0, for all ranks: the others get its folder and its config.json, and write nothing."""
+    session = make() if group.leads else None
+    said = group.broadcast(json.dumps([str(session.run.folder), session.run.config]).encode() if session else b"")
+    if session is None:
+        folder, config = json.loads(said)
+        session = Session(Run(Path(folder), config))
+    session.group = group
+    return session
+
+
+def versions(ranks: int = 1) -> dict[str, str]:
+    """What the bits of a result depend on: versions, the instruction set of the kernels, and how many ranks share each batch."""
     try:
         own = importlib.metadata.version("tinygradconv")
     except importlib.metadata.PackageNotFoundError:
         own = "not installed"                                          # a checkout beside its compiled kernels
     return {"tinygradconv": own, "numpy": np.__version__, "python": platform.python_version(),
-            "kernels": "reference" if setting("backend") == "reference" else instruction_set()}
+            "kernels": "reference" if setting("backend") == "reference" else instruction_set(), "ranks": str(ranks)}
 
 
 class Session:
     """A run's folder together with the model and the data set that its config.json names."""
 
     def __init__(self, run: Run, data: DataSet | None = None) -> None:
-        self.run, self._data = run, data
+        self.run, self._data, self.group = run, data, Group()
         missing = [key for key in KEYS if key not in run.config]
         if missing:
             raise ValueError(f"{run.folder / 'config.json'} is damaged: it lacks {', '.join(missing)}")
@@ -113,18 +126,23 @@ class Session:
         `workers` threads make batches ahead.
         """
         run, recipe = self.run, self.recipe()
+        if not self.group.leads:
+            return self._assist(data_dir, workers)
         state, _ = run.load()
         run.lock()
-        if state is not None and recipe.ended(state.position.epoch, state.early_stop.get("waited", 0)):
+        ended = state is not None and recipe.ended(state.position.epoch, state.early_stop.get("waited", 0))
+        self.group.largest(int(ended))
+        if ended:
             for problem in run.go_on()[1]:
                 say(problem)
             at = state.position
         else:
             data = self.data(data_dir)
+            self.group.barrier()                             # what was missing is downloaded: now the others may look for it
             self._introduce(data, recipe, "" if state is None else f", going on after step {state.position.step}")
             try:
                 at = train(self.model(data.input_shape), data, recipe, seed=run.config["seed"], run=run, loader_workers=workers,
-                           callbacks=self._watchers(tensorboard))
+                           callbacks=self._watchers(tensorboard), workers=self.group)
             except Interrupted as stopped:
                 say(f"stopped, and saved. tinygradconv train --resume {run.folder} goes on")
                 return 128 + stopped.number
@@ -137,9 +155,22 @@ class Session:
         print(accuracy_line(at.correct, at.tested))
         return 0
 
+    def _assist(self, data_dir: str | None, workers: int) -> int:
+        """What a rank other than 0 does of `train`: it learns with the others, and says nothing."""
+        if self.group.largest(0):
+            return 0
+        self.group.barrier()
+        data = self.data(data_dir)
+        try:
+            train(self.model(data.input_shape), data, self.recipe(), seed=self.run.config["seed"], loader_workers=workers,
+                  workers=self.group)
+        except Interrupted as stopped:
+            return 128 + stopped.number
+        return 0
+
     def _introduce(self, data: DataSet, recipe: Recipe, going_on: str) -> None:
         """Say what is trained, and what of it may differ from how it was begun."""
-        config, seen = self.run.config, versions()
+        config, seen = self.run.config, versions(self.group.size)
         changed = [f"{name} {old} → {seen.get(name)}" for name, old in config["versions"].items() if seen.get(name) != old]
         if changed:
             say(f"{self.run.folder} was begun with other versions ({', '.join(changed)}): its end may differ in the last bits")

@@ -20,8 +20,10 @@ from tinygradconv.backends.choice import restore as retune
 from tinygradconv.backends.choice import tuned
 from tinygradconv.data import DataSet, Loader
 from tinygradconv.ops.loss import cross_entropy
+from tinygradconv.parallel import Buckets, Group
 from tinygradconv.tensor import Tensor
 
+from . import together
 from .accumulate import Accumulation
 from .clip import GradientError, clip_by_global_norm
 from .diverged import LossError, born, check_weights, unsound
@@ -43,18 +45,22 @@ class Training:
     ema         the running mean of the weights, or None; where there is one, it is what is tested
     patience    when to stop early, or None
     loader      the training images in batches, made by `loader_workers` threads; `tester` the test images
-    correct     how many images of the last batch had been given their class before the update
+    images      how many images the last batch had, and `correct`, how many of them had been given their class before the update
+    workers     the ranks that train together, each on its rows of every batch; `buckets` sum their gradients
     """
 
-    def __init__(self, model: Any, data: DataSet, recipe: Recipe, seed: int = 0, *, loader_workers: int = 1) -> None:
+    def __init__(self, model: Any, data: DataSet, recipe: Recipe, seed: int = 0, *, loader_workers: int = 1,
+                 workers: Group | None = None) -> None:
         self.model, self.data, self.recipe, self.seed = model, data, recipe, seed
-        self.loader = Loader.training(data, recipe.batch_size, seed, recipe.augment, workers=loader_workers)
-        self.tester = Loader.testing(data, workers=loader_workers)
+        self.workers = Group() if workers is None else workers
+        self.buckets, shard = Buckets(self.workers), (self.workers.rank, self.workers.size)
+        self.loader = Loader.training(data, recipe.batch_size, seed, recipe.augment, workers=loader_workers, shard=shard)
+        self.tester = Loader.testing(data, workers=loader_workers, shard=shard)
         self.steps = recipe.epochs * len(self.loader)
         self.optimizer, self.rate = recipe.make_optimizer(model.parameters), recipe.make_schedule(self.steps)
         self.ema = None if recipe.ema is None else EMA(model, recipe.ema)
         self.patience = None if recipe.patience is None else EarlyStop(recipe.patience)
-        self.position, self.correct = Position(), 0
+        self.position, self.images, self.correct = Position(), 0, 0
         self._since = time.monotonic()
 
     @property
@@ -94,12 +100,15 @@ class Training:
         self.optimizer.update(gradients, self.rate(self.position.step))
         if self.ema is not None:
             self.ema.update()
-        self._count(loss, len(labels))
+        self.images = self.loader.rows(self.position.batch)[2]
+        self._count(loss, self.images)
         return loss
 
     def _gradients(self, x: np.ndarray, labels: np.ndarray) -> tuple[float, dict[str, Tensor]]:
         """(loss, its gradients by path) of a batch, which goes through the network in the recipe's number of parts."""
         self.correct = 0
+        if self.workers.size > 1:
+            return together.gradients_of(self, x, labels)
         if self.recipe.accumulate == 1:
             return self._part(x, labels)
         size, total, loss = -(-self.recipe.batch_size // self.recipe.accumulate), Accumulation(), 0.0
@@ -154,7 +163,7 @@ class Training:
     def judge(self, stopping: Callable[[], bool] = lambda: False) -> bool:
         """The end of an epoch: count the test images that are given their class. False where `stopping()` turned true on the way."""
         with self.ema.applied() if self.ema is not None else nullcontext():
-            counted = evaluate(self.model, self.tester.batches(), stopping)
+            counted = together.counted(self.workers, evaluate(self.model, self.tester.batches(), stopping))
         if counted is None:
             return False
         at = self.position

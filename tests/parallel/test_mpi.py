@@ -1,0 +1,109 @@
+"""Several processes under mpirun train as one does with the whole batch; they stop, are killed, fail and go on together."""
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.parallel import program
+from tinygradconv.parallel import Group
+
+ROOT = Path(__file__).resolve().parents[2]
+MPIRUN = shutil.which("mpirun", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
+pytestmark = pytest.mark.skipif(MPIRUN is None or importlib.util.find_spec("mpi4py") is None,
+                                reason="needs mpi4py and an mpirun: pip install '.[mpi]' mpich")
+# Open MPI starts nothing as root, nor more processes than there are cores, unless it is told to; MPICH does not ask.
+OPEN_MPI = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", "OMPI_MCA_rmaps_base_oversubscribe": "1",
+            "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe"}
+
+
+def mpirun(count, *arguments):
+    """The finished process of `mpirun -n count python …`, from the repository's root; one that hangs is a failure."""
+    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    return subprocess.run([MPIRUN, "-n", str(count), sys.executable, *map(str, arguments)], cwd=ROOT, capture_output=True, text=True,
+                          timeout=120, env={**os.environ, **OPEN_MPI, "OMP_NUM_THREADS": "1", "PYTHONPATH": path})
+
+
+def start(count, *arguments):
+    """mpirun of the program."""
+    return mpirun(count, "-m", "tests.parallel.program", *arguments)
+
+
+@pytest.fixture(scope="module")
+def alone():
+    """What one process sees of the whole batches."""
+    return {name: program.losses(Group(), *way) for name, way in program.WAYS.items()}
+
+
+def apart(a, b):
+    """How far the losses and the weights of two trainings are from each other."""
+    return max(np.abs(np.subtract(a["losses"], b["losses"])).max(),
+               max(np.abs(np.subtract(a["weights"][path], b["weights"][path])).max() for path in a["weights"]))
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_ranks_learn_what_one_process_learns_from_the_whole_batch(alone, count):
+    """In float64 to 10⁻¹², in float32 to 10⁻⁵; the rows of a batch are 5 and 4, or 3 each, and in every fourth 1 and none."""
+    done = start(count, "losses")
+    assert done.returncode == 0, done.stderr
+    seen = json.loads(done.stdout)
+    assert seen["ranks"] == count
+    for name, within in (("float64", 1e-12), ("float32", 1e-5)):
+        assert len(seen[name]["losses"]) == 8
+        assert apart(seen[name], alone[name]) < within
+        assert seen[name]["counts"] == alone[name]["counts"] and seen[name]["counts"][1] == 12
+        assert len(set(seen[name]["checksums"])) == 1 and len(seen[name]["checksums"]) == count
+    own = seen["each its own statistics"]
+    assert apart(own, alone["each its own statistics"]) > 1e-3                                  # so the comparison can fail
+    assert len(set(own["checksums"])) == 1                                                      # running statistics too
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    """The bytes in which a run of two ranks ends."""
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    done = start(2, "run", folder)
+    assert done.returncode == 0, done.stderr
+    return (folder / "last.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize(("fault", "rank", "code"), [("TERM", 1, 143), ("INT", 0, 130), ("KILL", 1, None)])
+def test_a_signal_to_one_rank_stops_all_and_the_run_goes_on_to_the_same_bits(uninterrupted, tmp_path, fault, rank, code):
+    folder = tmp_path / "run"
+    done = start(2, "run", folder, fault, rank, 3)
+    at = json.loads((folder / "state.json").read_text())["position"]["step"]
+    if code is None:
+        assert done.returncode != 0 and at == 3
+    else:
+        assert (done.returncode, at) == (code, 4), done.stderr                 # the step in which it came is finished, and saved
+    assert start(2, "run", folder).returncode == 0
+    assert (folder / "last.safetensors").read_bytes() == uninterrupted
+
+
+@pytest.mark.parametrize(("fault", "rank", "said"), [("raise", 1, "tinygradconv: rank 1 of 2: planted\n"),
+                                                     ("raise", 0, "tinygradconv: rank 0 of 2: planted\n"),
+                                                     ("drift", 1, "after epoch 1 the weights of rank 1 are not those of rank 0. ")])
+def test_an_error_in_one_rank_ends_all_and_is_said(tmp_path, fault, rank, said):
+    done = start(2, "run", tmp_path / "run", fault, rank, 2)
+    assert done.returncode == 1
+    assert said in done.stderr
+
+
+def test_the_command_trains_with_two_and_says_everything_once(tmp_path):
+    done = mpirun(2, "-m", "tinygradconv", "train", "lenet5", "--epochs", "1", "--batch-size", "256", "--out", tmp_path / "run")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("test accuracy ") and done.stdout.count("\n") == 1
+    assert done.stderr.count("1,437 images") == done.stderr.count("epoch 1/1") == 1
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["versions"]["ranks"] == "2"
+    other = subprocess.run([MPIRUN, "-n", "1", sys.executable, "-m", "tinygradconv", "train", "--resume", str(tmp_path / "run"),
+                            ":", "-n", "1", sys.executable, "-m", "tinygradconv", "train", "lenet5"],
+                           cwd=ROOT, capture_output=True, text=True, timeout=120, env={**os.environ, **OPEN_MPI})
+    assert other.returncode == 1
+    assert "the ranks do not agree on command: rank 0 has {'model': None, 'resume': '" in other.stderr
