@@ -47,7 +47,9 @@ class Curves(Callback):
 
 
 def heading(config: Mapping[str, Any]) -> str:
-    """What a picture of one run is called: its model, data set, recipe and seed."""
+    """What a picture of one run is called: its model, data set, recipe and seed; nothing where the run was begun without their names."""
+    if not {"model", "data", "recipe", "seed"} <= set(config):
+        return ""
     return f"{config['model']} on {Path(config['data']).name}, recipe {config['recipe']['name']}, seed {config['seed']}"
 
 

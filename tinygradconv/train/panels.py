@@ -11,16 +11,18 @@ import numpy as np
 from .history import History
 
 INK, PALE = "#3d4248", "#d9dde2"
-# Okabe and Ito (2008), without the yellow that is too light for lines: unlike for every eye; each line has its name at its end besides.
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#a04684", "#56b4e9", "#a08c00", "#000000")
+# Of the darkness that letters need, and as unlike as can be to an eye without red, green or blue cones (a test measures both). Each line
+# has its name at its end besides.
+COLOURS = ("#0072b2", "#c04f00", "#000000", "#b40bfb", "#6b1f0b", "#230591")
 STYLE = {"font.family": "DejaVu Sans", "font.size": 9, "svg.fonttype": "none", "svg.hashsalt": "tinygradconv", "pdf.fonttype": 42,
          "axes.spines.top": False, "axes.spines.right": False, "axes.edgecolor": INK, "axes.labelcolor": INK, "text.color": INK,
          "xtick.color": INK, "ytick.color": INK, "axes.grid": True, "grid.color": PALE, "grid.linewidth": 0.6, "axes.axisbelow": True,
          "figure.dpi": 100}
 SIZE = (7.6, 6.6)                 # inches
+ROOM = 12.0                       # points between the panels and the names
 GAP = 12.0                        # points from one name at the margin to the next, at least
 DOTS = 40                         # rows up to which each is a dot
-MARKS = "osD^v"                   # of the first seven runs, of the next seven, …: their lines are marked where colours come again
+MARKS = "osD^v"                   # of the first six runs, of the next six, …: their lines are marked where colours come again
 SETTLED = 0.25                    # the part of a run after which every accuracy is in the picture; before it a line may rise from below,
 MANY = 20                         # if there are so many accuracies after it
 LONGEST = 32                      # letters of a run's name
@@ -52,16 +54,17 @@ class Name:
     x: float
     y: float
     colour: str
-    bold: bool = False
+    weight: str = "normal"
 
 
 def figure_of(histories: Sequence[History], over: str, title: str) -> Any:
     """matplotlib's figure of these runs over "epoch", "step" or "time"."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
-    figure = Figure(SIZE, layout="constrained")
+    from matplotlib.transforms import blended_transform_factory
+    figure = Figure(SIZE)
     if title:
-        figure.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold", parse_math=False)
+        figure.suptitle(title, x=0.01, y=0.985, ha="left", fontsize=11, fontweight="bold", parse_math=False)
     accuracy, loss, rate = figure.subplots(3, 1, sharex=True, height_ratios=(4, 3, 1.6))
     xs, said = across(histories, over)
     curves = [Curve(history, x, COLOURS[i % len(COLOURS)], MARKS[i // len(COLOURS) % len(MARKS)])
@@ -73,9 +76,13 @@ def figure_of(histories: Sequence[History], over: str, title: str) -> Any:
     rate.ticklabel_format(axis="y", style="sci", scilimits=(-3, 4), useMathText=True)
     if over != "time":
         rate.xaxis.set_major_locator(MaxNLocator(10, integer=True))
-    figure.align_ylabels()
+    for panel in figure.axes:
+        panel.yaxis.set_label_coords(0.02, 0.5, transform=blended_transform_factory(figure.transFigure, panel.transAxes))
+    wide = max((_width(name) for written in names.values() for name in written), default=0.0)
+    right = max(1 - (ROOM + wide + 4) / 72 / SIZE[0], 0.4)
+    figure.subplots_adjust(left=0.105, right=right, bottom=0.075, top=0.93 if title else 0.96, hspace=0.12)
     for panel, written in names.items():
-        _write(figure, panel, written)
+        _write(panel, written)
     return figure
 
 
@@ -108,7 +115,7 @@ def _accuracies(panel: Any, curves: Sequence[Curve]) -> list[Name]:
                 names.append(Name(f"training {end[1]:.2f} %", *end, curve.colour))
         end = _line(panel, curve, history.accuracy)
         if end is not None:
-            names.append(Name(f"{'test' if alone else curve.name} {end[1]:.2f} %", *end, curve.colour, bold=True))
+            names.append(Name(f"{'test' if alone else curve.name} {end[1]:.2f} %", *end, curve.colour, weight="bold"))
     panel.set_ylabel("accuracy (%)")
     _rise(panel, curves)
     if names and trained and not alone:
@@ -160,17 +167,26 @@ def _line(panel: Any, curve: Curve, values: np.ndarray, *, dashed: bool = False,
     return float(x[-1]), float(y[-1])
 
 
-def _write(figure: Any, panel: Any, names: Sequence[Name]) -> None:
+def _width(name: Name) -> float:
+    """The points that a name takes."""
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import TextPath
+    plain = name.text.replace("$", "S")                  # dollars would be read as formulas
+    return float(TextPath((0, 0), plain, STYLE["font.size"], FontProperties(weight=name.weight)).get_extents().x1)
+
+
+def _write(panel: Any, names: Sequence[Name]) -> None:
     """Names at the right margin, as near to the ends of their lines as they can be without touching; a thin line leads to each."""
     if not names:
         return
-    figure.draw_without_rendering()                      # so that the panel has its limits and its size
-    height = panel.get_window_extent().height * 72 / figure.dpi
+    panel.get_ylim()                                     # so that it has them, which places depend on
+    box = panel.get_position()
+    width, height = box.width * SIZE[0] * 72, box.height * SIZE[1] * 72
     places = [panel.transAxes.inverted().transform(panel.transData.transform((name.x, name.y))) for name in names]
     rows = spread([float(y) * height for _, y in places], GAP, height)
     for name, row in zip(names, rows):
-        panel.annotate(name.text, (name.x, name.y), (1.025, row / height), textcoords="axes fraction", color=name.colour, va="center",
-                       fontweight="bold" if name.bold else "normal", annotation_clip=False, parse_math=False,
+        panel.annotate(name.text, (name.x, name.y), (1 + ROOM / width, row / height), textcoords="axes fraction", color=name.colour,
+                       va="center", fontweight=name.weight, annotation_clip=False, parse_math=False,
                        arrowprops={"arrowstyle": "-", "color": name.colour, "linewidth": 0.6, "linestyle": ":", "shrinkA": 1, "shrinkB": 0,
                                    "relpos": (0, 0.5)})
 
