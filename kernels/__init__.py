@@ -79,6 +79,7 @@ KERNELS: dict[str, Kernel] = {
     "local_response_norm_backward": _row("norm", "g, x, dx, size, alpha, beta, k", "dx"),
     "unary":               _row("elementwise", "x, y, op", "y", strided=True),
     "binary":              _row("elementwise", "a, b, y, op", "y", strided=True),
+    "ternary":             _row("elementwise", "a, b, c, y, op", "y", strided=True),
     "where":               _row("elementwise", "condition, a, b, y", "y", strided=True),
     "copy":                _row("elementwise", "x, y", "y", strided=True),
     "reduce":              _row("reduce", "x, y, op, axes", "y", strided=True),

@@ -85,7 +85,7 @@ def _promoted(op: str, values: Sequence[Any]) -> Sequence[Tensor]:
         dtype = DEFAULT_DTYPE
     elif dtype.kind == "b" and any(type(v) is int for v in values):
         dtype = np.dtype(np.int64)
-    return [_cast(op, v, dtype) for v in values]
+    return [_number(op, v, dtype) if dtype.kind == "f" and type(v) in NUMBERS else _cast(op, v, dtype) for v in values]
 
 
 _numbers: dict[Any, Tensor] = {}

@@ -16,7 +16,7 @@ cdef extern from *:
     vector_double minimum_double "TGC_MINIMUM"(vector_double a, vector_double b) noexcept nogil
 
 cdef enum:
-    NEGATIVE, ABS, SQUARE, EXP, TANH, SIGMOID, RELU
+    NEGATIVE, ABS, SQUARE, EXP, TANH, SIGMOID, RELU, NOTHING
     ADD, SUBTRACT, MULTIPLY, DIVIDE, MAXIMUM, MINIMUM, GATE, TANH_SLOPE, SIGMOID_SLOPE
 
 
@@ -52,6 +52,9 @@ cdef void unary_vectors(int op, const vector* x, vector* y, Py_ssize_t count) no
     elif op == RELU:
         for i in range(count):
             y[i] = positive_float(x[i]) if vector is vector_float else positive_double(x[i])
+    elif op == NOTHING:
+        for i in range(count):
+            y[i] = each(x[i], 0)
 
 
 cdef void binary_vectors(int op, const vector* a, const vector* b, vector* y, Py_ssize_t count) noexcept nogil:
@@ -86,33 +89,43 @@ cdef void binary_vectors(int op, const vector* a, const vector* b, vector* y, Py
             y[i] = a[i] * (b[i] * (each(b[i], 1) - b[i]))
 
 
-cdef void line_of_values(int op, const floating* a, const floating* b, floating* y, Py_ssize_t count) noexcept nogil:
-    """A line of y: its whole vectors, then what is left of it as one vector more. b is NULL for the operations of one value."""
-    cdef Py_ssize_t lanes = TGC_BYTES // sizeof(floating), vectors = count // lanes, i
+cdef void line_of_values(int op, const floating* a, const floating* b, const floating* c, floating* y, Py_ssize_t count) noexcept nogil:
+    """A line of y: its whole vectors, then what is left of it as one vector more. b and c are NULL for the operations of fewer values."""
+    cdef Py_ssize_t lanes = TGC_BYTES // sizeof(floating), vectors = count // lanes, rest = vectors * lanes, i
     cdef floating first[TGC_BYTES]
     cdef floating second[TGC_BYTES]
-    vectors_of_values(op, a, b, y, vectors)
-    if vectors * lanes < count:
+    cdef floating third[TGC_BYTES]
+    if op >= NUMBERS:
+        numbers(op, a, b, c, y, count)
+        return
+    vectors_of_values(op, a, b, c, y, vectors)
+    if rest < count:
         for i in range(lanes):
-            first[i], second[i] = 1, 1
-        for i in range(vectors * lanes, count):
-            first[i - vectors * lanes] = a[i]
+            first[i], second[i], third[i] = 1, 1, 1
+        for i in range(rest, count):
+            first[i - rest] = a[i]
             if b != NULL:
-                second[i - vectors * lanes] = b[i]
-        vectors_of_values(op, first, NULL if b == NULL else second, first, 1)
-        for i in range(vectors * lanes, count):
-            y[i] = first[i - vectors * lanes]
+                second[i - rest] = b[i]
+            if c != NULL:
+                third[i - rest] = c[i]
+        vectors_of_values(op, first, NULL if b == NULL else second, third, first, 1)
+        for i in range(rest, count):
+            y[i] = first[i - rest]
 
 
-cdef void vectors_of_values(int op, const floating* a, const floating* b, floating* y, Py_ssize_t vectors) noexcept nogil:
-    """unary_vectors or binary_vectors."""
+cdef void vectors_of_values(int op, const floating* a, const floating* b, const floating* c, floating* y, Py_ssize_t count) noexcept nogil:
+    """unary_vectors, binary_vectors or slope_vectors."""
     if floating is float:
         if b == NULL:
-            unary_vectors(op, <const vector_float*>a, <vector_float*>y, vectors)
+            unary_vectors(op, <const vector_float*>a, <vector_float*>y, count)
+        elif op < SQUARE_SLOPE:
+            binary_vectors(op, <const vector_float*>a, <const vector_float*>b, <vector_float*>y, count)
         else:
-            binary_vectors(op, <const vector_float*>a, <const vector_float*>b, <vector_float*>y, vectors)
+            slope_vectors(op, <const vector_float*>a, <const vector_float*>b, <const vector_float*>c, <vector_float*>y, count)
     else:
         if b == NULL:
-            unary_vectors(op, <const vector_double*>a, <vector_double*>y, vectors)
+            unary_vectors(op, <const vector_double*>a, <vector_double*>y, count)
+        elif op < SQUARE_SLOPE:
+            binary_vectors(op, <const vector_double*>a, <const vector_double*>b, <vector_double*>y, count)
         else:
-            binary_vectors(op, <const vector_double*>a, <const vector_double*>b, <vector_double*>y, vectors)
+            slope_vectors(op, <const vector_double*>a, <const vector_double*>b, <const vector_double*>c, <vector_double*>y, count)

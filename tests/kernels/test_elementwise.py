@@ -15,8 +15,11 @@ from .test_vector_code import TILES
 from .vector_code import disassemble, loops
 
 MODULES = {variant: importlib.import_module(f"tinygradconv._compiled.elementwise_{variant}") for variant in isa.variants()}
-UNARY = ["negative", "abs", "square", "exp", "tanh", "sigmoid", "relu"]
-BINARY = ["add", "subtract", "multiply", "divide", "maximum", "minimum", "gate", "tanh_slope", "sigmoid_slope"]
+UNARY = ["negative", "abs", "square", "exp", "tanh", "sigmoid", "relu", "nothing"]
+BINARY = ["add", "subtract", "multiply", "divide", "maximum", "minimum", "gate", "tanh_slope", "sigmoid_slope", "pow",
+          "abs_slope", "square_slope", "expm1_slope", "log1p_slope", "sqrt_slope", "sin_slope", "cos_slope", "tan_slope", "sinh_slope",
+          "cosh_slope", "silu_slope", "softplus_slope", "erf_slope", "normal_slope"]
+TERNARY = ["divide_slope", "maximum_slope", "power_slope", "exponent_slope"]
 DTYPES = st.sampled_from([np.float32, np.float64])
 EDGES = [0.0, -0.0, np.nan, np.inf, -np.inf, 1.0, -1.0, 1e-40, -1e-40, 88.9, -104.5, 3e38, -3e38, 0.5, -20.0, 20.0, 710.0, -746.0]
 
@@ -64,6 +67,26 @@ def test_operands_broadcast_as_numpy_s(variant, shapes, dtype, op):
     reference.binary(a, b, want, op)
     terms = np.abs(a).max(initial=0) * (1 + np.square(b).max(initial=0))                        # of 1 − b², fused or not
     assert_same(got, want, scale=terms if op.endswith("slope") else 0)
+
+
+@given(shapes=broadcasts(), dtype=DTYPES, op=st.sampled_from(TERNARY))
+def test_three_operands_broadcast_as_numpy_s(variant, shapes, dtype, op):
+    shape, b, c = shapes
+    a, b, c = normal(shape, dtype), normal(b, dtype, 1), normal(c, dtype, 2)
+    got, want = np.full(shape, np.nan, dtype), np.full(shape, np.nan, dtype)
+    MODULES[variant].ternary(a, b, c, got, op)
+    reference.ternary(a, b, c, want, op)
+    assert_same(got, want)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("op", TERNARY)
+def test_edges_of_three_values_are_numpy_s(variant, dtype, op):
+    a, b, c = (grid.astype(dtype) for grid in np.meshgrid(np.float64([2.0, -0.5, np.nan, 0.0]), np.float64(EDGES), np.float64(EDGES)))
+    got, want = np.empty_like(a), np.empty_like(a)
+    MODULES[variant].ternary(a, b, c, got, op)
+    reference.ternary(a, b, c, want, op)
+    np.testing.assert_allclose(got, want, rtol=8 * np.finfo(dtype).eps, atol=np.finfo(dtype).tiny)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from tinygradconv.ops.elementwise import binary, exp, expm1, gate, greater, square, tanh, unary, where
+from tinygradconv.ops.elementwise import expm1, gate, greater, slope, square, tanh, unary, where
 from tinygradconv.ops.spelling import numpy_names
 from tinygradconv.promotion import as_tensors, floating_result
 from tinygradconv.tensor import Tensor
@@ -25,25 +25,24 @@ softplus = unary("softplus", "log(1 + eˣ), a smooth max(x, 0) that never overfl
 _normal_cdf = unary("normal_cdf", "Φ(x), the chance that a standard normal number is below x")
 
 relu.vjp(x=lambda g, y: gate(g, y))
-_sigmoid_slope = binary("sigmoid_slope", "a · b · (1 − b): the cotangent a of y = b = σ(x), brought back to x")
-_sigmoid_slope.vjp(a=lambda g, b: _sigmoid_slope(g, b), b=lambda g, a, b: g * a * (1 - 2 * b))
+_sigmoid_slope = slope("sigmoid", "a · b · (1 − b): the cotangent a of y = b = σ(x), brought back to x")
+_sigmoid_slope.vjp(b=lambda g, a, b: g * a * (1 - 2 * b))
+_softplus_slope = slope("softplus", "a · σ(b), b = x").vjp(b=lambda g, a, b: _sigmoid_slope(g * a, sigmoid(b)))
+_normal_slope = slope("normal", "a · φ(b), φ(x) = e^(−x²/2) / √(2π) the derivative of Φ").vjp(b=lambda g, b, y: -g * y * b)
+_silu_slope = slope("silu", "a · σ(b) · (1 + b · (1 − σ(b))), b = x")
+
+
+def _silu_bend(g: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    """silu″ = σ′ · (2 + x · (1 − 2σ)), and σ′ = σ · (1 − σ)."""
+    s = sigmoid(b)
+    return g * a * (_sigmoid_slope(2 + b * (1 - 2 * s), s))
+
+
+_silu_slope.vjp(b=_silu_bend)
 sigmoid.vjp(x=lambda g, y: _sigmoid_slope(g, y))
-softplus.vjp(x=lambda g, x: g * sigmoid(x))
-_normal_cdf.vjp(x=lambda g, x: g * _normal_density(x))
-
-
-def _silu_rule(g: Tensor, x: Tensor) -> Tensor:
-    """σ + x · σ · (1 − σ)."""
-    s = sigmoid(x)
-    return g * (s * (1 + x * (1 - s)))
-
-
-silu.vjp(x=_silu_rule)
-
-
-def _normal_density(x: Tensor) -> Tensor:
-    """φ(x) = e^(−x²/2) / √(2π), the derivative of Φ."""
-    return exp(square(x) * -0.5) * (2 * math.pi) ** -0.5
+silu.vjp(x=lambda g, x: _silu_slope(g, x))
+softplus.vjp(x=lambda g, x: _softplus_slope(g, x))
+_normal_cdf.vjp(x=lambda g, x: _normal_slope(g, x))
 
 
 def _floating(name: str, x: Any) -> Tensor:

@@ -55,6 +55,23 @@ def binary(kernel: str, doc: str, *, name: str | None = None, result: Any = None
     return Primitive(forward, elementwise=True, name=said, **marks)
 
 
+def ternary(kernel: str, doc: str) -> Primitive:
+    """An op of three operands that is one row of the `ternary` kernel."""
+    def forward(be: Any, a: Any, b: Any, c: Any) -> Any:
+        shape = shape_of(a)
+        y = be.empty(shape if shape == shape_of(b) == shape_of(c) else _broadcast(a, b, c), dtype_of(a))
+        be.run("ternary", a, b, c, y, kernel)
+        return y
+    forward.__doc__ = doc
+    return Primitive(forward, elementwise=True, name=kernel)
+
+
+def slope(name: str, doc: str) -> Primitive:
+    """The way back through a function as an op of its own, `<name>_slope(a, b)` = a · f′: one kernel. Its rule for b is for the caller."""
+    op = binary(name + "_slope", doc)
+    return op.vjp(a=lambda g, b: op(g, b))
+
+
 def _same(array: Any) -> np.dtype:
     return array.dtype
 
@@ -103,18 +120,35 @@ minimum = binary("minimum", "the smaller of a and b; where they are equal, each 
 floor_divide = binary("floor_divide", "⌊a / b⌋; its gradient is zero", result=_number("floor_divide"))
 remainder = binary("remainder", "a − b·⌊a / b⌋, with the sign of b", result=_number("remainder"))
 
+# The ways back: a is the cotangent of y = f(x), b is x or y, and each has rules of its own, made of public ops.
+divide_slope = ternary("divide_slope", "−(a / b) · c: the cotangent a of y = c = x / b, brought back to b")
+divide_slope.vjp(a=lambda g, b, c: divide_slope(g, b, c), b=lambda g, b, y: -(g / b) * y, c=lambda g, a, b: -(g / b) * a)
+maximum_slope = ternary("maximum_slope", "a where b > c, half of it where they are equal, else 0: the gradients of b and c are zero")
+maximum_slope.vjp(a=lambda g, b, c: maximum_slope(g, b, c), b=lambda g: nothing(g), c=lambda g: nothing(g))
+gate = binary("gate", "a where b > 0, else 0; the gradient of b is zero")
+gate.vjp(a=lambda g, b: gate(g, b), b=lambda g: nothing(g))
+tanh_slope = slope("tanh", "a · (1 − b²): the cotangent a of y = b = tanh x, brought back to x")
+tanh_slope.vjp(b=lambda g, a, b: g * a * b * -2)
+abs_slope = slope("abs", "a · sign b, b = x; the gradient of b is zero").vjp(b=lambda g: nothing(g))
+square_slope = slope("square", "2 · a · b, b = x").vjp(b=lambda g, a: g * 2 * a)
+expm1_slope = slope("expm1", "a · (b + 1), b = y").vjp(b=lambda g, a: g * a)
+log1p_slope = slope("log1p", "a / (1 + b), b = x").vjp(b=lambda g, b, y: -g * y / (1 + b))
+sqrt_slope = slope("sqrt", "a / (2 · b), b = y").vjp(b=lambda g, b, y: -g * y / b)
+sin_slope = slope("sin", "a · cos b, b = x").vjp(b=lambda g, a, b: cos_slope(g * a, b))
+cos_slope = slope("cos", "−a · sin b, b = x").vjp(b=lambda g, a, b: -sin_slope(g * a, b))
+tan_slope = slope("tan", "a · (1 + b²), b = y").vjp(b=lambda g, a, b: g * a * 2 * b)
+sinh_slope = slope("sinh", "a · cosh b, b = x").vjp(b=lambda g, a, b: cosh_slope(g * a, b))
+cosh_slope = slope("cosh", "a · sinh b, b = x").vjp(b=lambda g, a, b: sinh_slope(g * a, b))
+erf_slope = slope("erf", "a · 2/√π · e^(−b²), b = x").vjp(b=lambda g, b, y: g * y * b * -2)
+
 add.vjp(a=lambda g: g, b=lambda g: g)
 subtract.vjp(a=lambda g: g, b=lambda g: -g)
 multiply.vjp(a=lambda g, b: g * b, b=lambda g, a: g * a)
-divide.vjp(a=lambda g, b: g / b, b=lambda g, b, y: -(g / b) * y)
+divide.vjp(a=lambda g, b: g / b, b=lambda g, b, y: divide_slope(g, b, y))
 remainder.vjp(a=lambda g: g, b=lambda g, a, b: -g * floor_divide(a, b))
 floor_divide.vjp(a=lambda g: nothing(g), b=lambda g: nothing(g))
-maximum.vjp(a=lambda g, a, b: g * share(a, b), b=lambda g, a, b: g * share(b, a))
-minimum.vjp(a=lambda g, a, b: g * share(b, a), b=lambda g, a, b: g * share(a, b))
-gate = binary("gate", "a where b > 0, else 0; the gradient of b is zero")
-gate.vjp(a=lambda g, b: gate(g, b), b=lambda g: nothing(g))
-tanh_slope = binary("tanh_slope", "a · (1 − b²): the cotangent a of y = b = tanh x, brought back to x")
-tanh_slope.vjp(a=lambda g, b: tanh_slope(g, b), b=lambda g, a, b: g * a * b * -2)
+maximum.vjp(a=lambda g, a, b: maximum_slope(g, a, b), b=lambda g, a, b: maximum_slope(g, b, a))
+minimum.vjp(a=lambda g, a, b: maximum_slope(g, b, a), b=lambda g, a, b: maximum_slope(g, a, b))
 
 equal = binary("equal", "a = b", result=_bool, differentiable=False)
 not_equal = binary("not_equal", "a ≠ b", result=_bool, differentiable=False)
@@ -130,6 +164,8 @@ isnan = unary("isnan", "whether x is NaN", result=_bool, differentiable=False)
 isinf = unary("isinf", "whether x is infinite", result=_bool, differentiable=False)
 isfinite = unary("isfinite", "whether x is neither infinite nor NaN", result=_bool, differentiable=False)
 
+nothing = unary("nothing", "zeros like x, whatever is in it (0 · ∞ is no zero): the cotangent of what does not move with its input",
+                result=_same)
 negative = unary("negative", "−x", result=_same)
 abs = unary("abs", "|x|; its gradient at 0 is 0", result=_same)
 sign = unary("sign", "−1, 0 or 1; its gradient is zero", result=_same)
@@ -151,21 +187,22 @@ cosh = unary("cosh", "cosh x")
 tanh = unary("tanh", "tanh x")
 erf = unary("erf", "the error function, 2/√π ∫₀ˣ e^(−t²) dt")
 
+nothing.vjp(x=lambda g: nothing(g))
 negative.vjp(x=lambda g: -g)
-abs.vjp(x=lambda g, x: g * sign(x))
-square.vjp(x=lambda g, x: g * 2 * x)
+abs.vjp(x=lambda g, x: abs_slope(g, x))
+square.vjp(x=lambda g, x: square_slope(g, x))
 exp.vjp(x=lambda g, y: g * y)
-expm1.vjp(x=lambda g, y: g * (y + 1))
+expm1.vjp(x=lambda g, y: expm1_slope(g, y))
 log.vjp(x=lambda g, x: g / x)
-log1p.vjp(x=lambda g, x: g / (1 + x))
-sqrt.vjp(x=lambda g, y: g / (2 * y))
-sin.vjp(x=lambda g, x: g * cos(x))
-cos.vjp(x=lambda g, x: -g * sin(x))
-tan.vjp(x=lambda g, y: g * (1 + y * y))
-sinh.vjp(x=lambda g, x: g * cosh(x))
-cosh.vjp(x=lambda g, x: g * sinh(x))
+log1p.vjp(x=lambda g, x: log1p_slope(g, x))
+sqrt.vjp(x=lambda g, y: sqrt_slope(g, y))
+sin.vjp(x=lambda g, x: sin_slope(g, x))
+cos.vjp(x=lambda g, x: cos_slope(g, x))
+tan.vjp(x=lambda g, y: tan_slope(g, y))
+sinh.vjp(x=lambda g, x: sinh_slope(g, x))
+cosh.vjp(x=lambda g, x: cosh_slope(g, x))
 tanh.vjp(x=lambda g, y: tanh_slope(g, y))
-erf.vjp(x=lambda g, x: g * (2 / np.pi ** 0.5) * exp(-x * x))
+erf.vjp(x=lambda g, x: erf_slope(g, x))
 for _flat in (sign, floor, ceil, round, trunc):
     _flat.vjp(x=lambda g: nothing(g))
 
@@ -235,16 +272,6 @@ def clip(x: Any, lower: Any = None, upper: Any = None) -> Tensor:
     if lower is not None:
         x = where(less(x, lower), lower, x)
     return x if upper is None else where(greater(x, upper), upper, x)
-
-
-def nothing(g: Tensor) -> Tensor:
-    """Zeros like g, whatever is in it (0 · ∞ is no zero): the cotangent of what does not move with its input."""
-    return where(False, g, 0)
-
-
-def share(a: Tensor, b: Tensor) -> Tensor:
-    """1 where a > b, ½ where they are equal, 0 elsewhere, in the dtype of a: what a tie-halving maximum passes to a."""
-    return (greater(a, b).astype(a.dtype) + greater_equal(a, b).astype(a.dtype)) * 0.5
 
 
 Tensor.astype = astype

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from tinygradconv.autodiff import primitive
-from tinygradconv.ops.elementwise import binary, equal, greater_equal, log, logical_and, nothing, where
+from tinygradconv.ops.elementwise import binary, equal, less_equal, log, logical_and, nothing, square_slope, ternary, where
 from tinygradconv.ops.spelling import numpy_names
 from tinygradconv.tensor import Tensor
 
@@ -25,20 +25,41 @@ def _constant_power(be: Any, x: Any, *, exponent: float) -> Any:
     return y
 
 
-def _base_rule(g: Tensor, a: Tensor, b: Tensor) -> Tensor:
-    """b · a^(b − 1); where a = b = 0 the power is constantly 1 and 0 · ∞ is not asked for."""
-    both = logical_and(equal(a, 0), equal(b, 0))
-    return g * where(both, 0, b * _power(a, where(both, 1, b - 1)))
+def _still(base: Tensor, y: Tensor) -> Tensor:
+    """Where the power y of `base` does not move with its exponent (or jumps, at 0): base = 0 and exponent ≥ 0."""
+    return logical_and(equal(base, 0), less_equal(y, 1))
 
 
-def _exponent_rule(g: Tensor, a: Tensor, b: Tensor, y: Tensor) -> Tensor:
-    """a^b · log a; where a = 0 and b ≥ 0 the power does not move with b (or jumps, at b = 0), and 0 · ∞ is not asked for."""
-    still = logical_and(equal(a, 0), greater_equal(b, 0))
-    return where(still, 0, g * y * log(where(still, 1, a)))
+def _bend_by_exponent(g: Tensor, a: Tensor, b: Tensor, c: Tensor) -> Tensor:
+    """∂/∂c of c · b^(c − 1) = b^(c − 1) + c · b^(c − 1) · log b; where b = c = 0 nothing moves."""
+    both = logical_and(equal(b, 0), equal(c, 0))
+    lower = _power(b, where(both, 1, c - 1))
+    return where(both, 0, g * a * lower + exponent_slope(g * a * c, b, lower))
 
 
-_power.vjp(a=_base_rule, b=_exponent_rule)
-_constant_power.vjp(x=lambda g, x, exponent: g * (pow(x, exponent - 1) * exponent) if exponent else nothing(g))
+def _bend_by_base(g: Tensor, a: Tensor, b: Tensor, c: Tensor) -> Tensor:
+    """∂/∂b of c · b^(c − 1) = c · (c − 1) · b^(c − 2); where b = c = 0 nothing moves."""
+    both = logical_and(equal(b, 0), equal(c, 0))
+    return power_slope(where(both, 0, g * a * c), b, where(both, 1, c - 1))
+
+
+power_slope = ternary("power_slope", "a · c · b^(c − 1), 0 at b = c = 0: the cotangent a of b^c, brought back to b")
+power_slope.vjp(a=lambda g, b, c: power_slope(g, b, c), b=_bend_by_base, c=_bend_by_exponent)
+exponent_slope = ternary("exponent_slope", "a · c · log b, 0 where b = 0 and c ≤ 1: the cotangent a of c = b^e, brought back to e")
+exponent_slope.vjp(a=lambda g, b, c: exponent_slope(g, b, c),
+                   b=lambda g, a, b, c: where(_still(b, c), 0, g * a * c / b),
+                   c=lambda g, a, b, c: where(_still(b, c), 0, g * a * log(where(_still(b, c), 1, b))))
+_power.vjp(a=lambda g, a, b: power_slope(g, a, b), b=lambda g, a, y: exponent_slope(g, a, y))
+
+
+def _constant_rule(g: Tensor, x: Tensor, exponent: float) -> Tensor:
+    """n · x^(n − 1), 0 for n = 0 (even of an infinite g)."""
+    if exponent == 0:
+        return nothing(g)
+    return square_slope(g, x) if exponent == 2 else power_slope(g, x, exponent)
+
+
+_constant_power.vjp(x=_constant_rule)
 _constant_power.name = "pow"
 
 
