@@ -15,18 +15,21 @@ from .results import Measure, error, worse_by
 MIDDLE = "Krizhevsky, Sutskever and Hinton 2012, section 7"
 TABLE_3 = "Zeiler and Fergus 2014, table 3 (top-1)"
 INFINITY = float("inf")
-RECIPE = Recipe("adam", 1e-3, epochs=10, batch_size=128, options={"decay": 1e-2, "decoupled": True}, warm_up=0.1,
+RECIPE = Recipe("adam", 1e-3, epochs=12, batch_size=64, options={"decay": 1e-2, "decoupled": True}, warm_up=0.1,
                 augment=PadCrop(2) >> Flip())
 REMOVED = ((), (3,), (4,), (5,), (3, 4), (7,), (6, 7), (3, 4, 6, 7))
 
 
 def narrow_alexnet(removed: tuple[int, ...] = (), classes: int = 10, width: int = 8) -> Spec:
-    """AlexNet's eight layers for 16×16, without those of `removed`, counted from 1: narrower, with small windows, and without pool 2."""
+    """AlexNet's eight layers for 16×16, without those of `removed`, counted from 1: narrower, with small windows, without pool 2.
+
+    Dropout takes a quarter where AlexNet's takes half: a network this narrow does not overfit in a few epochs.
+    """
     norm, pool = LRN(5, alpha=5e-4), MaxPool(3, stride=2)
     layers = {1: Conv(3 * width, 5, padding=2) >> ReLU() >> norm >> pool, 2: Conv(6 * width, 5, padding=2) >> ReLU() >> norm,
               3: Conv(8 * width, 3, padding=1) >> ReLU(), 4: Conv(8 * width, 3, padding=1) >> ReLU(),
               5: Conv(6 * width, 3, padding=1) >> ReLU(), "pool": pool, "flat": Flatten(),
-              6: Dense(32 * width) >> ReLU() >> Dropout(), 7: Dense(32 * width) >> ReLU() >> Dropout(), 8: Dense(classes)}
+              6: Dense(64 * width) >> ReLU() >> Dropout(0.25), 7: Dense(64 * width) >> ReLU() >> Dropout(0.25), 8: Dense(classes)}
     return Chain(*(layer for number, layer in layers.items() if number not in removed))
 
 
@@ -73,6 +76,6 @@ EXPERIMENT = Experiment(
      "Zeiler and Fergus 2014, Visualizing and understanding convolutional networks"),
     {"quick": lambda: form("one epoch on 256 of the shipped digits, a quarter of the width.", Images("digits", train=256, test=40), QUICK,
                            2, 1),
-     "small": lambda: form("CIFAR-10 at 16×16 (means of 2×2 pixels), 10 epochs, one seed.", Images("cifar-10", halved=1), RECIPE, 8, 1),
+     "small": lambda: form("CIFAR-10 at 16×16 (means of 2×2 pixels), 12 epochs, one seed.", Images("cifar-10", halved=1), RECIPE, 8, 1),
      "full": lambda: form("CIFAR-10 at 16×16, 60 epochs, four times the width, three seeds.", Images("cifar-10", halved=1),
                           replace(RECIPE, epochs=60), 32, 3)})
