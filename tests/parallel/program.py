@@ -30,7 +30,8 @@ from tinygradconv.train.weights import weights_of
 
 SPEC = (Conv(4, 3, stride=2) >> BatchNorm() >> ReLU() >> Residual(Conv(4, 3, padding=1) >> BatchNorm()) >> ReLU()
         >> Flatten() >> Dropout(0.3) >> Dense(3))
-WAYS = {"float64": ("float64", True), "float32": ("float32", True), "each its own statistics": ("float64", False)}
+WAYS = {"float64": ("float64", True), "float32": ("float32", True), "float32 again": ("float32", True),
+        "each its own statistics": ("float64", False)}
 
 
 class Losses(Callback):

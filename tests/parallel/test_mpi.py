@@ -60,6 +60,7 @@ def test_ranks_learn_what_one_process_learns_from_the_whole_batch(alone, count):
         assert apart(seen[name], alone[name]) < within
         assert seen[name]["counts"] == alone[name]["counts"] and seen[name]["counts"][1] == 12
         assert len(set(seen[name]["checksums"])) == 1 and len(seen[name]["checksums"]) == count
+    assert seen["float32 again"] == seen["float32"]                                             # the same bits every time
     own = seen["each its own statistics"]
     assert apart(own, alone["each its own statistics"]) > 1e-3                                  # so the comparison can fail
     assert len(set(own["checksums"])) == 1                                                      # running statistics too

@@ -32,8 +32,8 @@ class Sum(Done):
 class MPIGroup(Group):
     """All the processes that one mpirun started (MPI's world), or those of another communicator.
 
-    Large sums are MPI's own (Iallreduce), in an order that MPI chooses by number of ranks, size and placement: for two ranks there is
-    only one, and MPICH and Open MPI repeat theirs when these are the same. Small sums are added here, in the order of the ranks.
+    Large sums are MPI's own (Iallreduce), in an order that MPI chooses: for two ranks there is only one, and for more its standard advises
+    (5.9.1) to repeat it where size and placement of the ranks are the same. Small sums are added here, in the order of the ranks.
     """
 
     def __init__(self, communicator: Any = MPI.COMM_WORLD) -> None:
