@@ -40,7 +40,7 @@ def test_every_optimiser_and_schedule_comes_back_from_json(optimizer, schedule):
 
 def test_every_field_comes_back_from_json():
     whole = Recipe("adamw", 0.02, 3, 12, {"exclude": ("*.bias",)}, "drops", {"at": (0.25,)}, warm_up=0.1, warm_up_rate=0.01, smoothing=0.2,
-                   augment=PadCrop(1) >> Flip(), clip=2.0, accumulate=3, ema=0.5, patience=2)
+                   augment=PadCrop(1) >> Flip(), clip=2.0, accumulate=3, ema=0.5, patience=2, sync_batch_norm=True)
     plain = Recipe("sgd", 0.1, 1, 1)
     assert all(getattr(whole, each.name) != getattr(plain, each.name) for each in fields(Recipe)), "a new field belongs into `whole`"
     assert again(whole) == whole and again(plain) == plain and again(whole) != plain

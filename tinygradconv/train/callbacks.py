@@ -1,8 +1,8 @@
 """Callbacks: what watches a training, or writes down what it does, without being a part of how it learns."""
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -33,34 +33,31 @@ class Callback:
         """However it ended: by itself, a signal, an error. Only where `begin` did not fail."""
 
 
-class Callbacks(Callback):
-    """Several callbacks as one: each is told, in their order; they end in the opposite order, and one that fails keeps none from ending."""
+class Callbacks:
+    """Several callbacks, told in their order. `with callbacks.of(training):` begins them and, however the block ends, ends them."""
 
     def __init__(self, callbacks: Sequence[Callback]) -> None:
         for callback in callbacks:
             if not isinstance(callback, Callback):
                 got = f"the class {callback.__name__}" if isinstance(callback, type) else repr(callback)
                 raise TypeError(f"train: a callback must be a Callback, such as Progress(), got {got}")
-        self.callbacks, self._ends = tuple(callbacks), ExitStack()
+        self.callbacks = tuple(callbacks)
 
-    def begin(self, training: Training) -> None:
-        """Tell each; where one fails, those before it end."""
+    @contextmanager
+    def of(self, training: Training) -> Iterator[None]:
+        """They end in the opposite order; one that fails keeps none from ending that has begun."""
         with ExitStack() as ends:
             for callback in self.callbacks:
                 callback.begin(training)
                 ends.callback(callback.end, training)
-            self._ends = ends.pop_all()
+            yield
 
     def step(self, training: Training, loss: float, images: int, correct: int) -> None:
-        """Tell each."""
+        """An update is done."""
         for callback in self.callbacks:
             callback.step(training, loss, images, correct)
 
     def epoch(self, training: Training) -> None:
-        """Tell each."""
+        """An epoch is done."""
         for callback in self.callbacks:
             callback.epoch(training)
-
-    def end(self, training: Training) -> None:
-        """Tell each that has begun."""
-        self._ends.close()

@@ -39,24 +39,25 @@ def train(model: Any, data: DataSet, recipe: Recipe, *, seed: int = 0, run: Run 
     record = [Record(run, save_every)] if run is not None and workers.leads else []
     watching = [Progress()] if callbacks is None else callbacks
     tell = Callbacks([*record, *watching] if workers.leads else [])
-    with Stop(workers) as stop:
-        tell.begin(training)
-        try:
-            together.spread(training)
-            while not training.finished and not stop.look():
-                with closing(training.batches()) as batches:
-                    for x, labels in batches:
-                        loss = training.step(x, labels)
-                        tell.step(training, loss, training.images, training.correct)
-                        if stop.look():
-                            break
-                if not stop and training.judge(lambda: stop.asked):
-                    together.check_weights_equal(training)
-                    tell.epoch(training)
-            if stop:
-                for each in record:
-                    each.save(training)
-                raise Interrupted(stop.number)
-        finally:
-            tell.end(training)
+    with Stop(workers) as stop, tell.of(training):
+        together.spread(training)
+        while not training.finished and not stop.look():
+            _learn(training, tell, stop)
+            if not stop and training.judge(lambda: stop.asked):
+                together.check_weights_equal(training)
+                tell.epoch(training)
+        if stop:
+            for each in record:
+                each.save(training)
+            raise Interrupted(stop.number)
     return training.position
+
+
+def _learn(training: Training, tell: Callbacks, stop: Stop) -> None:
+    """The rest of an epoch's batches, up to its end or a stop."""
+    with closing(training.batches()) as batches:                  # left early, it ends the threads that make them
+        for x, labels in batches:
+            loss = training.step(x, labels)
+            tell.step(training, loss, training.images, training.correct)
+            if stop.look():
+                return

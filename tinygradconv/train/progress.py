@@ -46,8 +46,8 @@ class Progress(Callback):
 
     On a terminal it is tqdm's bar, with as many of the numbers as there is room for; elsewhere a line at most every 10 s. The loss is the
     last step's, the accuracy that of the epoch so far. ms/step and images/s are means since training began, or went on: with the time that
-    batches were waited for, without that of the tests after epochs. The memory is the process's, and what of it is in use in the pool of
-    arrays of the model's device.
+    batches were waited for, without that of the tests after epochs. The memory is the process's now, and the most that was in use in the
+    pool of arrays of the model's device.
     """
 
     def __init__(self, stream: TextIO | None = None) -> None:
@@ -93,18 +93,21 @@ class Progress(Callback):
             self.bar.write(text, file=self.stream)
             self._draw(training)
         elif time.monotonic() - self.shown >= LINES_EVERY or training.finished:
-            numbers = self._numbers(training)
-            self._line(training, ", ".join([text, *(numbers[name] for name in ("step", "ms", "images", "left", "memory"))]))
+            rest = [said for name, said in self._numbers(training).items() if name not in ("epoch", "loss", "accuracy")]
+            self._line(training, ", ".join([text, *rest]))
 
     def _numbers(self, training: Training) -> dict[str, str]:
-        """What there is to show, by name."""
+        """What there is to show, by name, in the order in which it is shown; before the first step that is little."""
         at, done = training.position, training.position.step - self.first
+        where = {"epoch": f"epoch {at.epoch + (at.batch > 0 or not at.epoch)}/{training.recipe.epochs}",
+                 "step": f"step {at.step}/{training.steps}"}
+        if not done:
+            return where
         seconds = max(at.seconds - self.first_seconds, 1e-9)
-        left = (time.monotonic() - self.started) / done * (training.steps - at.step) if done else 0.0
-        epoch = at.epoch + (at.batch > 0 or not at.epoch)
-        return {"epoch": f"epoch {epoch}/{training.recipe.epochs}", "step": f"step {at.step}/{training.steps}",
-                "loss": f"loss {self.loss:.4f}", "accuracy": f"accuracy {100 * self.right / max(self.seen, 1):.1f} %",
-                "ms": f"{1000 * seconds / max(done, 1):.3g} ms/step", "images": f"{self.images / seconds:,.0f} images/s",
+        each = 1000 * seconds / done
+        left = (time.monotonic() - self.started) / done * (training.steps - at.step)
+        return {**where, "loss": f"loss {self.loss:.4f}", "accuracy": f"accuracy {100 * self.right / max(self.seen, 1):.1f} %",
+                "ms": f"{each:,.{2 if each < 10 else 0}f} ms/step", "images": f"{self.images / seconds:,.0f} images/s",
                 "left": f"{_clock(left)} left", "memory": _memory(training)}
 
     def _draw(self, training: Training) -> None:
@@ -112,7 +115,7 @@ class Progress(Callback):
         self.shown = time.monotonic()
         columns, numbers = _columns(self.stream), self._numbers(training)
         room, chosen = columns - 1, []
-        for name in WORTH:
+        for name in (name for name in WORTH if name in numbers):
             if len(numbers[name]) + 2 <= room + 2 * (not chosen):
                 chosen.append(name)
                 room -= len(numbers[name]) + 2
@@ -134,5 +137,5 @@ class Progress(Callback):
 
 def _memory(training: Training) -> str:
     device = next((p.device for p in training.model.parameters.values()), "cpu")
-    host, pool = resident_bytes(), memory_statistics(device)["in_use"]
+    host, pool = resident_bytes(), memory_statistics(device)["peak"]
     return f"{f'memory {host // MEGABYTE:,} MB, ' if host else ''}pool {pool // MEGABYTE:,} MB"

@@ -7,6 +7,7 @@ import json
 import os
 import platform
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -125,9 +126,14 @@ class Session:
 
         `workers` threads make batches ahead.
         """
-        run, recipe = self.run, self.recipe()
         if not self.group.leads:
             return self._assist(data_dir, workers)
+        with closing(self.run):
+            return self._lead(data_dir, tensorboard, workers)
+
+    def _lead(self, data_dir: str | None, tensorboard: bool, workers: int) -> int:
+        """What rank 0, which may be the only one, does of `train`."""
+        run, recipe = self.run, self.recipe()
         state, _ = run.load()
         run.lock()
         ended = state is not None and recipe.ended(state.position.epoch, state.early_stop.get("waited", 0))
