@@ -99,7 +99,7 @@ class Place:
     def run(self, net: Net) -> Run:
         """The run of a network, locked, begun where it is not there yet. ValueError: it was begun with other images."""
         folder = self.folder / "runs" / net.key
-        if (folder / "config.json").is_file():
+        if any((folder / name).is_file() for name in ("config.json", "state.safetensors")):
             run = Run.open(folder)
             run.lock()
             return run
