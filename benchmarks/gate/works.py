@@ -175,7 +175,16 @@ def _update(kind: str) -> Callable[[], Work]:
     return make
 
 
+def _batch() -> Work:
+    """A batch of a loader, as LeNet-5 learns from it: bytes distorted and normalised."""
+    from tinygradconv.data.augment import Distort, Normalize
+    images = np.random.default_rng(0).integers(0, 256, (16, 28, 28, 1), dtype=np.uint8)
+    distort, normalize = Distort(0.15, 0.1, 0.1, 1.0), Normalize((33.0,), (79.0,))
+    return Work(lambda: normalize(distort(images, key=0, step=0)))
+
+
 WORKS |= {
+    "data distort, normalize: batch": _batch,
     "dispatch tanh: unrecorded": _unrecorded,
     "block conv, norm, relu, pool: step": _block,
     "train lenet5: step": _step("lenet5", (8, 28, 28, 1), 10),

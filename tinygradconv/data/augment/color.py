@@ -51,16 +51,27 @@ def recolored(images: np.ndarray, brightness: np.ndarray, contrast: np.ndarray, 
     """Images (N, H, W, 1 or 3), 0 to 255, with these factors (N,) applied in order; float32. See ColorJitter."""
     if images.shape[-1] not in (1, 3):
         raise ValueError(f"ColorJitter: images must have 3 channels, or 1, got {images.shape[-1]}")
-    brightness, contrast, saturation = (f.astype(np.float32).reshape(-1, 1, 1, 1) for f in (brightness, contrast, saturation))
-    x = _in_range(images * brightness)
-    mean = _grey(x).mean((1, 2), dtype=np.float64).astype(np.float32)[:, None, None]
-    x = _in_range(mean + (x - mean) * contrast)
-    grey = _grey(x)
-    return _in_range(grey + (x - grey) * saturation)
+    brightness, contrast, saturation = (f.astype(np.float32).reshape(-1, 1, 1) for f in (brightness, contrast, saturation))
+    # A plane for each channel, so that the loops run over whole images rather than over the few channels of a pixel.
+    x = images.transpose(3, 0, 1, 2).astype(np.float32, order="C")
+    x *= brightness
+    mean = _grey(_in_range(x)).mean((1, 2), dtype=np.float64).astype(np.float32)[:, None, None]
+    _blend(x, mean, contrast)
+    _blend(x, _grey(x), saturation)
+    return np.ascontiguousarray(x.transpose(1, 2, 3, 0))
+
+
+def _blend(x: np.ndarray, other: np.ndarray, factor: np.ndarray) -> None:
+    """x = other + (x − other) · factor, brought back between 0 and 255."""
+    x -= other
+    x *= factor
+    x += other
+    _in_range(x)
 
 
 def _grey(x: np.ndarray) -> np.ndarray:
-    return x if x.shape[-1] == 1 else (x[..., 0] * GREY[0] + x[..., 1] * GREY[1] + x[..., 2] * GREY[2])[..., None]
+    """The grey of planes (C, N, H, W); of a single one a copy, since `_blend` changes x."""
+    return x[0].copy() if len(x) == 1 else x[0] * GREY[0] + x[1] * GREY[1] + x[2] * GREY[2]
 
 
 def _in_range(x: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ import numpy as np
 from tinygradconv.geometry import integer, pair, real
 
 from .base import Augmentation, checked, probability
+from .distort import sampled
 from .draws import below, fractions
 
 
@@ -108,26 +109,10 @@ class RandomResizedCrop(Augmentation):
         """The parts, enlarged bilinearly with pixel centres at halves; float32, of the shape of images."""
         N, H, W, _ = checked("RandomResizedCrop", images)
         top, left, rows, columns = self.parts(N, H, W, key=key, step=step)
-        image = np.arange(N)[:, None]
-        before, after, share = _between(H, top, rows)
-        y = _blend(images[image, before], images[image, after], share[:, :, None, None])
-        before, after, share = _between(W, left, columns)
-        image, row = image[:, :, None], np.arange(H)[:, None]
-        return _blend(y[image, row, before[:, None]], y[image, row, after[:, None]], share[:, None, :, None])
-
-
-def _between(size: int, start: np.ndarray, length: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The two old pixels around each new one of an axis, (N, size) each, and the share of the second: start + (i + ½) · length/size − ½."""
-    start, length = start[:, None], length[:, None]
-    at = np.clip((np.arange(size) + 0.5) * length / size - 0.5, 0, length - 1)
-    before = at.astype(np.int64)
-    return start + before, start + np.minimum(before + 1, length - 1), (at - before).astype(np.float32)
-
-
-def _blend(a: np.ndarray, b: np.ndarray, share: np.ndarray) -> np.ndarray:
-    """a + (b − a) · share, float32."""
-    a = a.astype(np.float32)
-    return a + (b - a) * share
+        maps, boxes = np.zeros((N, 2, 3)), np.stack([top, left, top + rows - 1, left + columns - 1], -1).astype(np.float64)
+        maps[:, 0, 0], maps[:, 1, 1] = rows / H, columns / W
+        maps[:, 0, 2], maps[:, 1, 2] = top + rows / H / 2 - 0.5, left + columns / W / 2 - 0.5
+        return sampled(images, maps, boxes)
 
 
 def filled(where: str, value: float, dtype: np.dtype) -> float:

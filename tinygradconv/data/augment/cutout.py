@@ -1,6 +1,7 @@
 """A square of each image is blotted out."""
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -38,14 +39,16 @@ class Cutout(Augmentation):
             raise ValueError(f"Cutout: fill must have one number for each of {C} channels, or be one number, got {len(values)}")
         y, x = fractions(2, N, key=key, step=step)
         top, left = below(y, H) - self.size // 2, below(x, W) - self.size // 2
+        value = np.array([filled("Cutout", value, images.dtype) for value in values], images.dtype)
         out = images.copy()
-        out[boxes(H, W, top, left, self.size, self.size)] = [filled("Cutout", value, images.dtype) for value in values]
+        for n, rows, columns in boxes(H, W, top, left, self.size, self.size):
+            out[n, rows, columns] = value
         return out
 
 
-def boxes(H: int, W: int, top: np.ndarray, left: np.ndarray, rows: int | np.ndarray, columns: int | np.ndarray) -> np.ndarray:
-    """(N, H, W) bool: true in the box of each image, which begins at (top, left) and may reach beyond the image."""
-    def along(size: int, start: np.ndarray, length: int | np.ndarray) -> np.ndarray:
-        at = np.arange(size)
-        return (at >= start[:, None]) & (at < (start + length)[:, None])
-    return along(H, top, rows)[:, :, None] & along(W, left, columns)[:, None, :]
+def boxes(H: int, W: int, top: np.ndarray, left: np.ndarray, rows: int | np.ndarray,
+          columns: int | np.ndarray) -> Iterator[tuple[int, slice, slice]]:
+    """(image, its rows, its columns) of a box in each image, which begins at (top, left); what of it lies beyond the image is left out."""
+    ends = [np.clip(end, 0, size).tolist() for end, size in ((top, H), (top + rows, H), (left, W), (left + columns, W))]
+    for n, (first, last, leftmost, rightmost) in enumerate(zip(*ends)):
+        yield n, slice(first, last), slice(leftmost, rightmost)

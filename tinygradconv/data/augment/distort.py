@@ -2,13 +2,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
+from tinygradconv.backends import CPU
+from tinygradconv.geometry import real
 from tinygradconv.ops.random import uniform
 
-from .base import Augmentation
+from .base import Augmentation, checked
 from .draws import of_rows
 
 
@@ -28,46 +30,48 @@ class Distort(Augmentation):
     shear: float = 0.0
     shift: float = 0.0
 
+    def __post_init__(self) -> None:
+        for name in ("rotation", "scale", "shear", "shift"):
+            real(name, getattr(self, name), where="Distort")
+
     def __call__(self, images: np.ndarray, *, key: int, step: int) -> np.ndarray:
         """images (N, H, W, C), distorted by the random numbers of (key, step), float32; outside an image there is 0."""
-        images = images.astype(np.float32, copy=False)
-        amounts = of_rows(lambda n: uniform((6, n), key=key, step=step, low=-1.0, high=1.0).numpy(), len(images))
-        angle, sy, sx, shear, ty, tx = amounts.astype(np.float64)
-        cosine, sine, shear = np.cos(angle * self.rotation), np.sin(angle * self.rotation), shear * self.shear
-        rows = np.stack([cosine, cosine * shear + sine, -sine, cosine - sine * shear], -1).reshape(-1, 2, 2)   # rotation · shear, on (y, x)
-        scales = np.exp(np.stack([sy, sx], -1) * self.scale)
-        return affine(images, rows * scales[:, None], np.stack([ty, tx], -1) * self.shift)
+        N, *_ = checked("Distort", images)
+        amounts = of_rows(lambda n: uniform((6, n), key=key, step=step, low=-1.0, high=1.0).numpy(), N).astype(np.float64)
+        amounts *= np.array([self.rotation, self.scale, self.scale, self.shear, self.shift, self.shift])[:, None]
+        (angle, _, _, shear, _, _), (down, across) = amounts, np.exp(amounts[1:3])
+        cosine, sine = np.cos(angle), np.sin(angle)
+        matrices = np.empty((N, 2, 2))                  # rotation · shear · scale, on (row, column)
+        matrices[:, 0, 0], matrices[:, 0, 1] = cosine * down, (cosine * shear + sine) * across
+        matrices[:, 1, 0], matrices[:, 1, 1] = -sine * down, (cosine - sine * shear) * across
+        return affine(images, matrices, amounts[4:].T)
 
 
-def affine(images: np.ndarray, matrices: np.ndarray, shifts: np.ndarray) -> np.ndarray:
+def affine(images: np.ndarray, matrices: np.ndarray, shifts: np.ndarray, dtype: Any = np.float32) -> np.ndarray:
     """y[n, i, j] = x[n] at the place  M[n] · ((i, j) − centre) + centre + shift[n], bilinearly; 0 outside the image.
 
-    images    (N, H, W, C) float32
+    images    (N, H, W, C) uint8 or float32
     matrices  (N, 2, 2) on (row, column)
     shifts    (N, 2) in pixels
-    """
-    N, H, W, C = images.shape
-    rows, columns = (grid.reshape(1, -1).astype(np.float32) for grid in np.indices((H, W)) - (np.array([H, W])[:, None, None] - 1) / 2)
-    # A border of one zero pixel stands for everything outside; places further out are drawn in to it.
-    padded = np.zeros((N, H + 2, W + 2, C), images.dtype)
-    padded[:, 1:-1, 1:-1] = images
-    corners, fractions = [], []
-    for axis, size in enumerate((H, W)):
-        weights = matrices[:, axis].astype(np.float32)
-        place = weights[:, :1] * rows
-        place += weights[:, 1:] * columns
-        place += ((size + 1) / 2 + shifts[:, axis, None]).astype(np.float32)
-        np.clip(place, 0, size + 1, out=place)
-        corners.append(np.minimum(place.astype(np.int32), np.int32(size)))
-        fractions.append(place - corners[-1])
-    first = (np.arange(N)[:, None] * (H + 2) + corners[0]) * (W + 2) + corners[1]
-    # Single numbers are looked up faster than rows of one number, and places that need no check faster than checked ones.
-    pixels, (down, right) = (padded.reshape(-1), fractions) if C == 1 else (padded.reshape(-1, C), (f[..., None] for f in fractions))
+    dtype     of the result: float32, or uint8, rounded
 
-    def at(places: np.ndarray) -> np.ndarray:
-        return pixels.take(places, axis=0, mode="clip")
-    top, bottom = at(first), at(first + (W + 2))
-    top += (at(first + 1) - top) * right
-    bottom += (at(first + (W + 3)) - bottom) * right
-    top += (bottom - top) * down
-    return top.reshape(images.shape)
+    ValueError for matrices or shifts of another shape, or that are not finite.
+    """
+    N, H, W, _ = checked("affine", images)
+    for name, values, shape in (("matrices", matrices, (N, 2, 2)), ("shifts", shifts, (N, 2))):
+        if np.shape(values) != shape:
+            raise ValueError(f"affine: {name} must have the shape {shape} for {N} images, got {np.shape(values)}")
+        if not np.isfinite(values).all():
+            raise ValueError(f"affine: {name} must be finite, those of image {int(np.argwhere(~np.isfinite(values))[0][0])} are not")
+    centre = np.array([(H - 1) / 2, (W - 1) / 2])
+    maps = np.empty((N, 2, 3))
+    maps[..., :2] = matrices
+    maps[..., 2] = centre + shifts - matrices @ centre
+    return sampled(images, maps, None, dtype)
+
+
+def sampled(images: np.ndarray, maps: np.ndarray, boxes: np.ndarray | None, dtype: Any = np.float32) -> np.ndarray:
+    """Images of the same size, sampled bilinearly at the places that `maps` give, within `boxes`; see kernels/warp. 0 outside."""
+    out = np.empty(images.shape, dtype)
+    CPU.run("warp", images, maps, boxes, out, 0.0)
+    return out

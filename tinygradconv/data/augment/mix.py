@@ -87,7 +87,8 @@ class CutMix(_Mixing):
         side = np.sqrt(1 - own)
         rows, columns = (side * H).astype(np.int64), (side * W).astype(np.int64)
         y, x = fractions(2, N, key=key_of(key, "place"), step=step)
-        inside = boxes(H, W, below(y, H) - rows // 2, below(x, W) - columns // 2, rows, columns)
-        out = images.copy()
-        out[inside] = images[partner][inside]
-        return out, _mixed_labels(labels, partner, 1 - inside.mean((1, 2)))
+        out, left = images.copy(), np.empty(N)
+        for n, down, across in boxes(H, W, below(y, H) - rows // 2, below(x, W) - columns // 2, rows, columns):
+            out[n, down, across] = images[partner[n], down, across]
+            left[n] = 1 - (down.stop - down.start) * (across.stop - across.start) / (H * W)
+        return out, _mixed_labels(labels, partner, left)

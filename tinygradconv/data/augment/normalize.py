@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from tinygradconv.backends import CPU
 from tinygradconv.geometry import real
 
 from .base import Augmentation, checked
@@ -35,9 +36,7 @@ class Normalize(Augmentation):
         N, H, W, C = checked("Normalize", images)
         if len(self.mean) != C:
             raise ValueError(f"Normalize: it has {len(self.mean)} means, but images have {C} channels. Give one for each channel")
-        # Repeated along a row, so that the loops run over whole rows rather than over the few channels of a pixel.
-        mean, deviation = (np.tile(np.array(values, np.float32), W) for values in (self.mean, self.deviation))
-        x = images.reshape(N * H, W * C).astype(np.float32)
-        x -= mean
-        x /= deviation
-        return x.reshape(N, H, W, C)
+        out = np.empty(images.shape, np.float32)
+        mean, deviation = (np.array(values, np.float32) for values in (self.mean, self.deviation))
+        CPU.run("normalize", images.reshape(N * H * W, C), mean, deviation, out.reshape(N * H * W, C))
+        return out

@@ -1,0 +1,243 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+"""Images sampled at places that an affine map gives, on the CPU.
+
+One row of y is a walk along a straight line through x. Some rows, or a part of one, are a block of at most 512 pixels, which lie side by
+side in y, and two loops work on it:
+
+    find_places  along each row of y, over small buffers in the first-level cache: corner and shares of every pixel. Vector code, no branch.
+    sample       along the whole block of y, which it writes in order; the four pixels come from wherever the line passes. Within a pixel
+                 the channels are contiguous in x and y; three are a loop of constant length, and so unrolled, one is vector code.
+
+The image that is sampled is first laid out as float32 with a border of `fill`, so that no place has to be asked whether it is inside.
+
+All runs on the caller's thread: the callers are a loader's workers, and the cores belong to the step that trains meanwhile.
+"""
+import numpy as np
+
+from libc.stdint cimport int32_t, uint8_t
+
+from tinygradconv.kernels.warp import reference
+
+include "common.pxi"
+
+cdef enum:
+    BLOCK = 512
+    VECTOR = 16             # places are found so many at a time: a multiple of what any register holds
+
+cdef object BYTES = np.dtype(np.uint8)
+
+ctypedef fused value:
+    uint8_t
+    float
+
+
+cdef struct Shape:
+    # x is (N, H, W, C), y is (N, h, w, C); `across` counts the values from one row of the bordered image to the next.
+    Py_ssize_t N, H, W, C, h, w, across
+
+
+cdef struct Walk:
+    # Along one row of y the place is (row, column) + j · (down, right), held between the least and the most row and column.
+    float row, column, down, right, top, left, bottom, rightmost
+
+
+cdef struct Block:
+    # For each pixel of a block: which pixel of the bordered image is its upper left one, and its distance from it.
+    int32_t corner[BLOCK + VECTOR]
+    float down[BLOCK + VECTOR]
+    float right[BLOCK + VECTOR]
+
+
+def warp(x, const double[:, :, ::1] maps, const double[:, ::1] boxes, y, double fill):
+    """reference.warp."""
+    cdef Shape shape
+    cdef const double* box = NULL
+    cdef float* bordered
+    cdef bint from_bytes = x.dtype == BYTES, to_bytes = y.dtype == BYTES
+    shape.N, shape.H, shape.W, shape.C = x.shape
+    shape.h, shape.w = y.shape[1], y.shape[2]
+    shape.across = (shape.W + 2) * shape.C
+    if y.size == 0:
+        return
+    if (shape.H + 2) * (shape.W + 2) > 2147483647:             # corners are counted in 32 bits
+        reference.warp(x, np.asarray(maps), None if boxes is None else np.asarray(boxes), y, fill)
+        return
+    if boxes is not None:
+        box = &boxes[0, 0]
+    bordered = <float*>malloc(((shape.H + 2) * shape.across + BLOCK * shape.C) * sizeof(float))
+    if bordered == NULL:
+        raise MemoryError(f"warp: no memory for one image {shape.H}×{shape.W}×{shape.C} in float32")
+    if from_bytes:
+        warp_from[uint8_t](x, &maps[0, 0, 0], box, y, to_bytes, <float>fill, bordered, &shape)
+    else:
+        warp_from[float](x, &maps[0, 0, 0], box, y, to_bytes, <float>fill, bordered, &shape)
+    free(bordered)
+
+
+cdef warp_from(const value[:, :, :, ::1] x, const double* maps, const double* boxes, y, bint to_bytes, float fill, float* bordered,
+               const Shape* shape):
+    """All images of x, of one type; y is of either."""
+    cdef uint8_t[:, :, :, ::1] as_bytes
+    cdef float[:, :, :, ::1] as_floats
+    cdef uint8_t* bytes = NULL
+    cdef float* floats = NULL
+    cdef const value* pixels = NULL
+    cdef const double* box = NULL
+    cdef float* aside = bordered + (shape.H + 2) * shape.across
+    cdef Py_ssize_t n, size = shape.h * shape.w * shape.C
+    if to_bytes:
+        as_bytes = y
+        bytes = &as_bytes[0, 0, 0, 0]
+    else:
+        as_floats = y
+        floats = &as_floats[0, 0, 0, 0]
+    if x.shape[1] != 0 and x.shape[2] != 0:
+        pixels = &x[0, 0, 0, 0]
+    with nogil:
+        fill_border(bordered, fill, shape)
+        for n in range(shape.N):
+            lay_out(pixels + n * shape.H * shape.W * shape.C, bordered, shape)
+            if boxes != NULL:
+                box = boxes + 4 * n
+            if to_bytes:
+                warp_image(bordered, maps + 6 * n, box, bytes + n * size, aside, shape)
+            else:
+                warp_image(bordered, maps + 6 * n, box, floats + n * size, aside, shape)
+
+
+cdef void fill_border(float* bordered, float fill, const Shape* shape) noexcept nogil:
+    """One pixel of `fill` around where images will lie."""
+    cdef Py_ssize_t i, k, below = (shape.H + 1) * shape.across
+    for k in range(shape.across):
+        bordered[k] = fill
+        bordered[below + k] = fill
+    for i in range(1, shape.H + 1):
+        for k in range(shape.C):
+            bordered[i * shape.across + k] = fill
+            bordered[(i + 1) * shape.across - shape.C + k] = fill
+
+
+cdef void lay_out(const value* x, float* bordered, const Shape* shape) noexcept nogil:
+    """An image as float32 within its border: row after row, as it lies."""
+    cdef Py_ssize_t i, k, count = shape.W * shape.C
+    for i in range(shape.H):
+        bordered += shape.across
+        for k in range(count):
+            bordered[shape.C + k] = <float>x[i * count + k]
+
+
+cdef inline float held(double place, Py_ssize_t most) noexcept nogil:
+    """A bound of a box, in the bordered image."""
+    return <float>min(max(place + 1, 0.0), <double>most)
+
+
+cdef void warp_image(const float* bordered, const double* maps, const double* box, value* y, float* aside,
+                     const Shape* shape) noexcept nogil:
+    """One image of y, block after block; bytes are made of floats that wait `aside`."""
+    cdef Walk walk
+    cdef Block block
+    cdef Py_ssize_t rows = max(<Py_ssize_t>1, BLOCK // shape.w), columns = min(shape.w, <Py_ssize_t>BLOCK)
+    cdef Py_ssize_t i, j, first_row, first, count
+    walk.down, walk.right = <float>maps[1], <float>maps[4]
+    walk.top, walk.left, walk.bottom, walk.rightmost = 0, 0, <float>(shape.H + 1), <float>(shape.W + 1)
+    if box != NULL:
+        walk.top, walk.left = held(box[0], shape.H + 1), held(box[1], shape.W + 1)
+        walk.bottom, walk.rightmost = held(box[2], shape.H + 1), held(box[3], shape.W + 1)
+    for i in range((shape.h + rows - 1) // rows):
+        first_row = i * rows
+        for j in range((shape.w + columns - 1) // columns):
+            first = j * columns
+            count = find_rows(&walk, maps, first_row, min(shape.h, first_row + rows), first, min(columns, shape.w - first), &block, shape)
+            if value is float:
+                sample(bordered, &block, y, count, shape)
+            else:
+                sample(bordered, &block, aside, count, shape)
+                round_values(aside, y, count * shape.C)
+            y += count * shape.C
+
+
+cdef Py_ssize_t find_rows(Walk* walk, const double* maps, Py_ssize_t start, Py_ssize_t end, Py_ssize_t first, Py_ssize_t columns,
+                          Block* block, const Shape* shape) noexcept nogil:
+    """The places of a block: `columns` pixels, from column `first` on, of the rows start … end − 1. Returns how many they are."""
+    cdef Py_ssize_t i, count = 0
+    for i in range(start, end):
+        walk.row, walk.column = <float>(maps[0] * i + (maps[2] + 1)), <float>(maps[3] * i + (maps[5] + 1))
+        find_places(walk, <int>first, <int>columns, block.corner + count, block.down + count, block.right + count, shape)
+        count += columns
+    return count
+
+
+cdef void find_places(const Walk* walk, int first, int count, int32_t* corner, float* down_share, float* right_share,
+                      const Shape* shape) noexcept nogil:
+    """Corners and shares of `count` pixels from `first` on; and of some beyond them, so that there are whole vectors only."""
+    # A copy, because a float that is stored in the block might, for all the compiler knows, be one of the walk's.
+    cdef Walk on = walk[0]
+    cdef int j
+    cdef float row, column
+    cdef int32_t down, right, lowest = <int32_t>shape.H, last = <int32_t>shape.W, across = <int32_t>(shape.W + 2)
+    for j in range((count + VECTOR - 1) // VECTOR * VECTOR):
+        row = on.row + on.down * <float>(first + j)
+        column = on.column + on.right * <float>(first + j)
+        row = row if row > on.top else on.top                  # not max(): NaN has to become a place inside
+        column = column if column > on.left else on.left
+        row = row if row < on.bottom else on.bottom
+        column = column if column < on.rightmost else on.rightmost
+        down, right = <int32_t>row, <int32_t>column
+        down = down if down < lowest else lowest
+        right = right if right < last else last
+        corner[j] = down * across + right
+        down_share[j] = row - <float>down
+        right_share[j] = column - <float>right
+
+
+cdef void sample(const float* bordered, const Block* block, float* y, Py_ssize_t count, const Shape* shape) noexcept nogil:
+    """y[j] = what lies at place j of the block."""
+    if shape.C == 1:
+        sample_pairs(bordered, block, y, count, shape.across)
+    elif shape.C == 3:
+        sample_channels(bordered, block, y, count, 3, shape.across)
+    else:
+        sample_channels(bordered, block, y, count, shape.C, shape.across)
+
+
+cdef void sample_pairs(const float* bordered, const Block* block, float* y, Py_ssize_t count, Py_ssize_t across) noexcept nogil:
+    """sample, for one channel: two pixels side by side are fetched as one word; what is reckoned with them then is vector code."""
+    cdef float above[2 * BLOCK]
+    cdef float below[2 * BLOCK]
+    cdef Py_ssize_t j
+    cdef const float* corner
+    cdef float top, bottom
+    for j in range(count):
+        corner = bordered + block.corner[j]
+        memcpy(above + 2 * j, corner, 2 * sizeof(float))
+        memcpy(below + 2 * j, corner + across, 2 * sizeof(float))
+    for j in range(count):
+        top = above[2 * j] + (above[2 * j + 1] - above[2 * j]) * block.right[j]
+        bottom = below[2 * j] + (below[2 * j + 1] - below[2 * j]) * block.right[j]
+        y[j] = top + (bottom - top) * block.down[j]
+
+
+cdef inline void sample_channels(const float* bordered, const Block* block, float* y, Py_ssize_t count, Py_ssize_t C,
+                                 Py_ssize_t across) noexcept nogil:
+    """sample, for C channels: along the row to the right first, then down."""
+    cdef Py_ssize_t j, c
+    cdef const float* above
+    cdef const float* below
+    cdef float top, bottom
+    for j in range(count):
+        above = bordered + block.corner[j] * C
+        below = above + across
+        for c in range(C):
+            top = above[c] + (above[C + c] - above[c]) * block.right[j]
+            bottom = below[c] + (below[C + c] - below[c]) * block.right[j]
+            y[j * C + c] = top + (bottom - top) * block.down[j]
+
+
+cdef void round_values(const float* x, value* y, Py_ssize_t count) noexcept nogil:
+    """y = ⌊x + ½⌋, x held between 0 and 255."""
+    cdef Py_ssize_t k
+    cdef float held
+    for k in range(count):
+        held = x[k] if x[k] > 0 else 0
+        held = held if held < 255 else 255
+        y[k] = <value><int32_t>(held + <float>0.5)
