@@ -56,3 +56,14 @@ def test_what_is_no_log_is_named(tmp_path):
         (tmp_path / "log.csv").write_bytes(data)
         with pytest.raises(ValueError, match="log.csv is not the log of a run"):
             History.read(tmp_path)
+
+
+def test_rows_of_a_few_steps_are_drawn_together_with_their_neighbours(tmp_path):
+    rows = ["0,100,1,2.0,10,,1", "1,120,1,4.0,10,50,2", "1,200,1,1.0,10,,3", "2,240,1,8.0,10,60,4"]            # 100, 20, 80 and 40 steps
+    history = History.read(log(tmp_path, *rows))
+    where, loss = history.pieces(history.loss)
+    assert where.tolist() == [0, 3] and loss.tolist() == [2.0, (20 * 4 + 80 * 1 + 40 * 8) / 140]
+    history = History.read(log(tmp_path, "1,8,1,2.0,10,40,1", "2,16,1,4.0,10,50,2", "2,20,1,nan,10,,3", "3,24,1,1.0,10,60,4"))
+    where, loss = history.pieces(history.loss)                                       # an epoch has 8 steps, and a loss is missing
+    assert where.tolist() == [0, 3] and loss.tolist() == [2.0, (8 * 4 + 4 * 1) / 12]
+    assert history.pieces(history.loss * float("nan"))[0].tolist() == []

@@ -21,8 +21,8 @@ def add(commands: Any) -> None:
     predict.add_argument("--invert", choices=("auto", "yes", "no"), default="auto",
                          help="turn black on white into white on black. auto, the default: where the network learned from grey images that "
                               "are light on dark, as MNIST's digits are, and the border of the image is light")
-    predict.add_argument("--weights", choices=("last", "best"), default="last",
-                         help="the last ones, as eval takes them, or those of the epoch with the best test accuracy; default: last")
+    predict.add_argument("--weights", metavar="WHICH", default="last",
+                         help="last (the default), best, ema, raw or a .safetensors file, as for eval")
     predict.add_argument("--json", action="store_true", help="as JSON")
     predict.set_defaults(run=run)
 

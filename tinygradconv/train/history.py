@@ -9,6 +9,8 @@ import numpy as np
 
 from .log import COLUMNS, Log
 
+FEWEST = 50                     # steps for which a mean stands, where an epoch has as many
+
 
 @dataclass(frozen=True, eq=False)
 class History:
@@ -45,6 +47,26 @@ class History:
         """How many steps an epoch has; NaN before the first has ended."""
         ends = ~np.isnan(self.accuracy) & (self.epoch > 0)
         return float(self.step[ends][-1] / self.epoch[ends][-1]) if ends.any() else float("nan")
+
+    def pieces(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(rows, means): a column of means since the row before, loss or training accuracy, over so many steps that they compare.
+
+        A row is written every 100 steps and after every epoch, so there are some of a few steps; each is taken together with the next,
+        until it stands for 50 steps or an epoch, the last with those before. `rows` are where the pieces end.
+        """
+        least = float(np.nanmin([FEWEST, self.epoch_steps]))
+        counts = np.diff(self.step, prepend=0)
+        found: list[tuple[int, float, float]] = []                       # (row, Σ steps·value, Σ steps)
+        total = steps = 0.0
+        for row in np.flatnonzero(np.isfinite(values)):
+            total, steps = total + counts[row] * values[row], steps + counts[row]
+            if steps >= least:
+                found.append((row, total, steps))
+                total = steps = 0.0
+        if steps:
+            _, before, many = found.pop() if found else (0, 0.0, 0.0)
+            found.append((row, before + total, many + steps))
+        return np.array([row for row, _, _ in found], int), np.array([total / steps for _, total, steps in found])
 
     @property
     def final(self) -> float:

@@ -108,7 +108,7 @@ def _accuracies(panel: Any, curves: Sequence[Curve]) -> list[Name]:
     names, alone, trained = [], len(curves) == 1, False
     for curve in curves:
         history = curve.history
-        end = _line(panel, curve, history.train_accuracy, dashed=True)
+        end = _line(panel, curve, history.train_accuracy, dashed=True, pieces=True)
         if end is not None:
             trained = True
             if alone:
@@ -128,10 +128,10 @@ def _accuracies(panel: Any, curves: Sequence[Curve]) -> list[Name]:
 def _losses(panel: Any, curves: Sequence[Curve]) -> list[Name]:
     names, found = [], []
     for curve in curves:
-        end = _line(panel, curve, curve.history.loss)
+        end = _line(panel, curve, curve.history.loss, pieces=True)
         if end is not None:
             names.append(Name(f"{'' if len(curves) == 1 else curve.name + ' '}{end[1]:#.3g}", *end, curve.colour))
-            found.append(curve.history.loss[np.isfinite(curve.history.loss)])
+            found.append(curve.history.pieces(curve.history.loss)[1])
     values = np.concatenate(found) if found else np.ones(1)
     steep = values.min() > 0 and values.max() / values.min() >= LOG_FROM
     if steep:
@@ -145,21 +145,23 @@ def _rise(panel: Any, curves: Sequence[Curve]) -> None:
     """Let the accuracies begin below the panel, where that shows their ends at more than half again the size."""
     values, late = [], []
     for curve in curves:
-        for column in (curve.history.accuracy, curve.history.train_accuracy):
-            there = np.isfinite(column)
-            values += column[there].tolist()
-            late += column[there & (curve.x > SETTLED * curve.x[-1])].tolist()
+        tested = np.flatnonzero(np.isfinite(curve.history.accuracy))
+        for rows, found in ((tested, curve.history.accuracy[tested]), curve.history.pieces(curve.history.train_accuracy)):
+            values += found.tolist()
+            late += found[curve.x[rows] > SETTLED * curve.x[-1]].tolist()
     if len(late) >= MANY and max(values) - min(values) > 1.5 * (max(values) - min(late)):
         room = 0.06 * max(max(values) - min(late), 0.1)
         panel.set_ylim(min(late) - room, max(values) + room)
 
 
-def _line(panel: Any, curve: Curve, values: np.ndarray, *, dashed: bool = False, dots: bool = True) -> tuple[float, float] | None:
-    """Draw the values that are numbers; (x, y) of the last."""
-    there = np.isfinite(values)
-    if not there.any():
+def _line(panel: Any, curve: Curve, values: np.ndarray, *, dashed: bool = False, dots: bool = True,
+          pieces: bool = False) -> tuple[float, float] | None:
+    """Draw the values that are numbers, or their means over `pieces`; (x, y) of the last."""
+    rows = np.flatnonzero(np.isfinite(values))
+    rows, y = curve.history.pieces(values) if pieces else (rows, values[rows])
+    if not len(rows):
         return None
-    x, y = curve.x[there], values[there]
+    x = curve.x[rows]
     few = len(x) <= DOTS
     mark = {"marker": curve.mark, "markersize": 2.5 if dashed else 3.5, "markevery": 1 if few else len(x) // 12}
     panel.plot(x, y, color=curve.colour, linewidth=1.0 if dashed else 1.8, linestyle=(0, (3, 2)) if dashed else "-",

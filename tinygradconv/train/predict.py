@@ -58,9 +58,9 @@ class Predictor:
 
     @classmethod
     def open(cls, folder: str | os.PathLike, weights: str = "last") -> Predictor:
-        """The network of the run in this folder, with its 'last' weights or those of the 'best' epoch. ValueError, OSError: see `Run`."""
+        """The network of the run in this folder; which `weights`: see `Session.weights`. ValueError, OSError: damaged, or not there."""
         session = reopen(Path(folder))
-        arrays, config = session.run.weights(weights), session.run.config
+        arrays, config = session.weights(weights), session.run.config
         model = session.model(tuple(config["input"]))
         load_weights(model, arrays)
         return cls(model, config, str(session.run.folder / "config.json"))
