@@ -5,11 +5,13 @@ from cython.parallel cimport threadid
 include "common.pxi"
 include "tile.pxi"
 include "epilogue.pxi"
+include "slope.pxi"
 include "arguments.pxi"
 include "plan.pxi"
 include "pack.pxi"
 include "correlate.pxi"
 include "outer.pxi"
+include "scatter.pxi"
 
 
 def conv2d_forward(const floating[:, :, :, ::1] x, unsigned char[::1] packed, const floating[::1] scale, const floating[::1] bias,
@@ -51,14 +53,21 @@ def conv2d_forward_packed_bytes(w, geo):
 
 def conv2d_grad_input(const floating[:, :, :, ::1] g, const floating[:, :, :, ::1] w, unsigned char[::1] workspace,
                       floating[:, :, :, ::1] x, geo):
-    """reference.conv2d_grad_input: one correlation of g for each remainder by the stride, none of which multiplies by a stuffed zero."""
+    """reference.conv2d_grad_input: one correlation of g for each remainder by the stride, none of which multiplies by a stuffed zero; or a
+    product that is scattered, where pixels have few channels."""
     cdef Window win = window_of(geo)
     cdef Correlation cor = adjoint_plan(&win, sizeof(floating))
+    cdef Scatter few = scatter_plan(&win, sizeof(floating))
     cdef Py_ssize_t packed_bytes = round_up(cor.packed_size * sizeof(floating), 64)
     if x.shape[0] * x.shape[1] * x.shape[2] * x.shape[3] == 0:
         return
     if cor.packed_size == 0 or g.shape[1] * g.shape[2] == 0:
         memset(&x[0, 0, 0, 0], 0, x.shape[0] * x.shape[1] * x.shape[2] * x.shape[3] * sizeof(floating))
+        return
+    if scatters(&win, sizeof(floating)):
+        check_bytes("conv2d_grad_input", "workspace", workspace, scatter_bytes(&few, sizeof(floating), 1))
+        with nogil:
+            scatter(&few, &g[0, 0, 0, 0], &w[0, 0, 0, 0], &x[0, 0, 0, 0], &workspace[0], workspace.shape[0])
         return
     check_bytes("conv2d_grad_input", "workspace", workspace, packed_bytes + workspace_bytes(&cor, sizeof(floating), 1))
     with nogil:
@@ -93,6 +102,9 @@ def conv2d_grad_input_workspace(geo, Py_ssize_t itemsize):
     """Bytes of `workspace` for conv2d_grad_input at the present number of threads."""
     cdef Window win = window_of(geo)
     cdef Correlation cor = adjoint_plan(&win, itemsize)
+    cdef Scatter few = scatter_plan(&win, itemsize)
+    if scatters(&win, itemsize):
+        return scatter_bytes(&few, itemsize, THREADS)
     return round_up(cor.packed_size * itemsize, 64) + workspace_bytes(&cor, itemsize, THREADS)
 
 

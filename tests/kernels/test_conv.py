@@ -116,6 +116,8 @@ LARGE = {
     "long rows in place": dict(x_shape=(1, 3, 1400, 29), kernel_size=1, stride=(1, 2), O=67),
     "part of an odd depth": dict(x_shape=(5, 14, 13, 136), kernel_size=3, padding=1, stride=2, O=70),
     "many phases": dict(x_shape=(2, 20, 33, 5), kernel_size=(7, 6), padding=(3, 2), stride=(3, 4), O=9),
+    "few channels": dict(x_shape=(9, 14, 14, 6), kernel_size=5, O=16),
+    "few channels and a stride": dict(x_shape=(5, 21, 18, 3), kernel_size=3, padding=(9, 1), stride=2, dilation=(2, 1), O=20),
     "places in long rows": dict(x_shape=(1, 2, 700, 3), kernel_size=(1, 5), padding=(0, 2), O=7),
 }
 
@@ -163,6 +165,17 @@ def test_infinity_and_nan_stay_where_they_belong(module):
         y = by_cython(module, "conv2d", "forward", (x, w), geo.y_shape, geo, "float", after=after)
         assert np.isnan(y[0, 3:, 3:]).all()
         assert np.isfinite(y[0, :3, :3, 1:]).all()
+
+
+@pytest.mark.parametrize("module", COMPILED, ids=lambda module: module.__name__[-2:])
+def test_an_infinite_cotangent_reaches_the_pixels_under_its_window_alone(module):
+    geo = Conv2dGeometry.of("test", (1, 6, 9, 2), 3, stride=1, padding=0, O=3)
+    _, w, g = arrays(geo, np.float32)
+    g[0, 1, 3, 0] = np.inf
+    dx = by_cython(module, "conv2d", "grad_input", (g, w), geo.x_shape, geo, "float")
+    under = np.zeros(geo.x_shape, bool)
+    under[0, 1:4, 3:6] = True
+    assert np.array_equal(~np.isfinite(dx), under)
 
 
 @pytest.mark.parametrize("module", COMPILED, ids=lambda module: module.__name__[-2:])
