@@ -141,7 +141,7 @@ def test_a_stop_is_told_and_gone_on_from(tmp_path, whole, monkeypatch, capsys):
     monkeypatch.setattr(execute, "train", train)
     assert command("lenet5", "--quick", "--out", folder) == 130
     said = json.loads((folder / "report.json").read_text())
-    assert [one["verdict"] == "not known yet" for one in said["verdicts"]] == [False, True, True]
+    assert [one["verdict"] == "not known" for one in said["verdicts"]] == [False, True, True]
     assert "--resume goes on" in capsys.readouterr().err
     assert command("lenet5", "--quick", "--out", folder, "--resume") == 0
     assert weights(folder) == weights(whole)

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from .description import Expectation
 from .results import Results, Unfinished
 
-INSIDE, OUTSIDE, UNKNOWN = "inside", "outside", "not known yet"
+INSIDE, OUTSIDE, UNKNOWN = "inside", "outside", "not known"
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """An expectation, the number that was got (None: not yet), and the word: inside, outside, not known yet."""
+    """An expectation, the number that was got (None: not yet), and the word: inside, outside, not known."""
 
     expectation: Expectation
     got: float | None
