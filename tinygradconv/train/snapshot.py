@@ -32,7 +32,6 @@ from .state import STATES, Position, Snapshot, State, newest
 
 __all__ = ["Position", "Run", "State", "free_folder"]
 
-WRITTEN = ("config.json", "log.csv", "last.safetensors", "best.safetensors", *STATES, "state.json")
 
 
 class Run:
@@ -61,9 +60,13 @@ class Run:
             is_run = (folder / "config.json").exists()
             what = f"is a run already; tinygradconv train --resume {folder} goes on with it" if is_run else "is not empty"
             raise FileExistsError(f"{folder} {what}. Or name another folder by --out")
-        write_whole(folder / "config.json", config_json.to_text(run.config).encode())
-        run.log.start()
-        sync_folder(folder.parent)
+        try:
+            write_whole(folder / "config.json", config_json.to_text(run.config).encode())
+            run.log.start()
+            sync_folder(folder.parent)
+        except OSError:
+            run.close()
+            raise
         return run
 
     @classmethod
@@ -153,8 +156,8 @@ class Run:
         The messages also say what was mended, and what cannot be. The run must be locked.
         """
         snapshot, problems = self._newest()
-        for name in WRITTEN:
-            (self.folder / f"{name}{NEW}").unlink(missing_ok=True)
+        for begun in self.folder.glob(f"*{NEW}"):
+            begun.unlink()
         if snapshot is None:
             self.log.start()
             return None, problems
