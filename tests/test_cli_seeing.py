@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 
@@ -56,6 +57,23 @@ def test_curves_of_one_run_and_of_several(run_folder, tmp_path, capsys):
     out = tmp_path / "both.svg"
     assert cli.main(["curves", str(run_folder), str(run_folder), "--out", str(out), "--names", "plain-20", "plain-56"]) == 0
     assert "plain-20 " in out.read_text() and "plain-56 " in out.read_text()
+
+
+def test_curves_that_a_kill_prevented_are_drawn_when_the_ended_run_is_resumed(run_folder, tmp_path, capsys):
+    """Between the last snapshot and the pictures: all is there but for one of them, or both."""
+    pytest.importorskip("matplotlib")
+    names = "curves.png", "curves.svg"
+    whole = [(run_folder / name).read_bytes() for name in names]
+    for missing in (names, names[:1], names[1:]):
+        folder = tmp_path / str(len(list(tmp_path.iterdir()))) / "run"
+        shutil.copytree(run_folder, folder)
+        for name in missing:
+            (folder / name).unlink()
+        assert cli.main(["train", "--resume", str(folder)]) == 0
+        assert [(folder / name).read_bytes() for name in names] == whole
+        (folder / "curves.svg").write_text("mine")                            # what is there is left alone
+        assert cli.main(["train", "--resume", str(folder)]) == 0
+        assert (folder / "curves.svg").read_text() == "mine" and not capsys.readouterr().err
 
 
 def test_predict_prints_the_classes_and_json(run_folder, tmp_path, capsys):

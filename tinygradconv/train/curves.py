@@ -33,15 +33,21 @@ class Curves(Callback):
     """
 
     def __init__(self, run: Run) -> None:
-        self.run = run
+        self.run, self.files = run, [run.folder / f"curves{ending}" for ending in (".png", ".svg")]
 
     def end(self, training: Training) -> None:
         """Draw them, if there is a row to draw."""
-        if not training.position.rows:
-            return
+        if training.position.rows:
+            self._draw()
+
+    def complete(self) -> None:
+        """Draw those of a run that has ended where one is missing: it was killed after its last snapshot, or had no matplotlib."""
+        if not all(file.is_file() for file in self.files):
+            self._draw()
+
+    def _draw(self) -> None:
         try:
-            draw([History.read(self.run.folder)], [self.run.folder / f"curves{ending}" for ending in (".png", ".svg")],
-                 title=heading(self.run.config))
+            draw([History.read(self.run.folder)], self.files, title=heading(self.run.config))
         except Exception as problem:                   # whatever a library for drawing stumbles over
             say(f"no curves were drawn: {' '.join(str(problem).split()) or type(problem).__name__}")
 

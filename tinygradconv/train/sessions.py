@@ -141,6 +141,7 @@ class Session:
         if ended:
             for problem in run.go_on()[1]:
                 say(problem)
+            Curves(run).complete()
             at = state.position
         else:
             data = self.data(data_dir)
