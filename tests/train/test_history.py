@@ -8,6 +8,8 @@ import pytest
 from tinygradconv.train.history import History
 from tinygradconv.train.log import COLUMNS
 
+from . import toy
+
 ROWS = ["0,100,0.1,2.25,20.5,,1.5", "1,150,0.1,1.5,45.0,50.25,2.25", "2,300,0.05,nan,,60.5,4.5"]
 
 
@@ -47,6 +49,19 @@ def test_a_damaged_log_is_named_with_its_line(tmp_path, rows, said):
     with pytest.raises(ValueError) as caught:
         History.read(log(tmp_path, *rows))
     assert said in str(caught.value) and str(tmp_path) in str(caught.value)
+
+
+def test_the_log_of_a_run_must_be_what_its_snapshot_counts_on(tmp_path):
+    toy.run(tmp_path / "run")
+    path = tmp_path / "run" / "log.csv"
+    before, whole = History.read(tmp_path / "run"), path.read_text()
+    path.write_text(whole + "3,12,0.1,1.0,50.0,50.0,9.9\n")                 # a row that no snapshot counts on yet
+    assert History.read(tmp_path / "run").step.tolist() == [*before.step, 12]
+    lines = whole.splitlines(keepends=True)
+    path.write_text("".join(lines[:-1]) + lines[-1].replace(".", "1", 1))
+    assert History.read(path).step.tolist() == before.step.tolist()           # a log as such: nobody knows what it was
+    with pytest.raises(ValueError, match=r"log.csv is damaged: it is not what was written. tinygradconv train --resume .*run writes it"):
+        History.read(tmp_path / "run")
 
 
 def test_what_is_no_log_is_named(tmp_path):

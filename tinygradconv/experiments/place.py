@@ -122,7 +122,7 @@ class Place:
         runs: dict[str, Result] = {}
         for net in self.form.nets:
             if (folder := self.folder / "runs" / net.key).joinpath("log.csv").is_file():
-                runs[net.key] = of_log(Run.open(folder).log.rows(), net.recipe.epochs)
+                runs[net.key] = of_log(Run.open(folder).rows(), net.recipe.epochs)
         return Results(runs, self.measured())
 
     def measured(self) -> dict[str, Any]:

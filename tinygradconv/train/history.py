@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from .log import COLUMNS, Log
+from .snapshot import Run
 
 FEWEST = 50                     # steps for which a mean stands, where an epoch has as many
 
@@ -32,15 +33,18 @@ class History:
     def read(cls, run: str | os.PathLike, name: str | None = None) -> History:
         """The history of the run in a folder, or of a log.csv itself; called as the folder is, or `name`.
 
-        A last line that was cut off is left out. FileNotFoundError: there is no log. ValueError names the file and the line: nothing was
-        logged yet, it is no log, a number that is none, steps that do not rise.
+        The log of a run must be what its newest snapshot counts on; that of a folder without a run, or a file, is read as it is. A last
+        line that was cut off is left out. FileNotFoundError: there is no log. ValueError names the file and the line: nothing was
+        logged yet, it is no log or a damaged one, a number that is none, steps that do not rise.
         """
-        path = Path(run)
+        path, of_run = Path(run), False
         if path.is_dir():
+            of_run = (path / "config.json").is_file()
             path /= "log.csv"
         if not path.is_file():
             raise FileNotFoundError(f"{run} is not a run: there is no {path}")
-        return cls(name if name is not None else path.resolve().parent.name, **_numbers(path))
+        rows = Run.open(path.parent).rows() if of_run else Log(path).rows()
+        return cls(name if name is not None else path.resolve().parent.name, **_numbers(path, rows))
 
     @property
     def epoch_steps(self) -> float:
@@ -75,8 +79,7 @@ class History:
         return float(found[-1]) if len(found) else float("nan")
 
 
-def _numbers(path: Path) -> dict[str, np.ndarray]:
-    rows = Log(path).rows()
+def _numbers(path: Path, rows: list[dict[str, str]]) -> dict[str, np.ndarray]:
     if not rows:
         raise ValueError(f"{path} has no rows yet: one is written every 100 steps, and after every epoch. Train longer, then draw")
     found = {name: np.full(len(rows), np.nan) for name in COLUMNS}
