@@ -103,6 +103,8 @@ def test_the_command_trains_with_two_and_says_everything_once(tmp_path):
     assert done.stdout.startswith("test accuracy ") and done.stdout.count("\n") == 1
     assert done.stderr.count("1,437 images") == done.stderr.count("epoch 1/1") == 1
     assert json.loads((tmp_path / "run" / "config.json").read_text())["versions"]["ranks"] == "2"
+    tested = mpirun(2, "-m", "tinygradconv", "eval", tmp_path / "run")
+    assert (tested.returncode, tested.stdout) == (0, done.stdout), tested.stderr
     other = subprocess.run([MPIRUN, "-n", "1", sys.executable, "-m", "tinygradconv", "train", "--resume", str(tmp_path / "run"),
                             ":", "-n", "1", sys.executable, "-m", "tinygradconv", "train", "lenet5"],
                            cwd=ROOT, capture_output=True, text=True, timeout=120, env={**os.environ, **OPEN_MPI})

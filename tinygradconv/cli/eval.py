@@ -20,7 +20,13 @@ def add(commands: Any) -> None:
 
 
 def run(asked: argparse.Namespace) -> int:
-    """Print the accuracy; the exit code."""
+    """Print the accuracy, once; the exit code. Under mpirun every process tests its share of the images."""
+    from tinygradconv.parallel import check_equal, ranks
     from tinygradconv.train import sessions
-    print(sessions.reopen(Path(asked.run_folder)).evaluate(asked.data_dir, weights=asked.weights, data=asked.data))
+    with ranks() as group:
+        check_equal(group, command={name: value for name, value in vars(asked).items() if name != "run"})
+        session = sessions.joined(group, lambda: sessions.reopen(Path(asked.run_folder)))
+        line = session.evaluate(asked.data_dir, weights=asked.weights, data=asked.data)
+        if group.leads:
+            print(line)
     return 0

@@ -36,6 +36,7 @@ from .recipe import Recipe
 from .recipes import recipe_named
 from .snapshot import Run, free_folder
 from .tensorboard import TensorBoard
+from .together import counted
 from .weights import load_weights
 
 DEFAULT_DATA = {"lenet5": "digits"}
@@ -198,13 +199,21 @@ class Session:
 
     def evaluate(self, data_dir: str | None = None, *, weights: str | None = None, data: str | None = None) -> str:
         """The line with the test accuracy of the run's last weights, or of others (see `weights`), on its data set, or on the test images
-        of another one, `data`, of the same shape and number of classes.
+        of another one, `data`, of the same shape and number of classes. Several ranks share the images out; all get the line.
         """
-        arrays = self.weights(weights or "last")
+        arrays = self._of_leader(lambda: self.weights(weights or "last"))
         tested = self.data(data_dir) if data is None else self._other(data, data_dir)
         model = self.model(tested.input_shape)
         load_weights(model, arrays)
-        return accuracy_line(*evaluate(model, Loader.testing(tested).batches()))
+        found = evaluate(model, Loader.testing(tested, shard=(self.group.rank, self.group.size)).batches())
+        return accuracy_line(*counted(self.group, found))
+
+    def _of_leader(self, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+        """The arrays that `make` returns on rank 0, on every rank: only that one needs the run's folder."""
+        if self.group.size == 1:
+            return make()
+        data = self.group.broadcast(safetensors.to_bytes(make()) if self.group.leads else b"")
+        return safetensors.from_bytes(data, "the weights of rank 0")[0]
 
     def weights(self, name: str) -> dict[str, np.ndarray]:
         """Weights and buffers by path: "last", as they were tested last; "best", those of the best epoch; "ema", the running mean; "raw",
@@ -230,6 +239,6 @@ class Session:
             raise ValueError(f"{self.run.folder} learned {len(config['classes'])} classes from images {tuple(config['input'])}, "
                              f"but {name} has {len(other.classes)} of {other.input_shape}. Give a data set that fits; of a folder "
                              f"{name.partition('@')[0]}@{height}x{width} has that size")
-        if list(other.classes) != config["classes"]:
+        if list(other.classes) != config["classes"] and self.group.leads:
             say(f"the classes of {name} have other names than those of {config['data']}; they are compared by their order")
         return dataclasses.replace(other, mean=tuple(config["mean"]), deviation=tuple(config["deviation"]))
