@@ -26,18 +26,18 @@ def gradients_of(training: Training, x: np.ndarray, labels: np.ndarray) -> tuple
 
     Means are over the images of all ranks: a rank with n of N images has the weight n / N, and one without any computes on none, so that
     every rank calls the same sums. With the recipe's `accumulate` the rows of each rank are cut into parts, and the parts with one number
-    go through the network together.
+    go through the network together; there are no more of them than rank 0 has rows, so none is empty on all ranks.
     """
     group, loader, recipe = training.workers, training.loader, training.recipe
     first, _, total = loader.rows(training.position.batch)
-    parts = -(-total // -(-recipe.batch_size // recipe.accumulate))
+    parts = min(-(-total // -(-recipe.batch_size // recipe.accumulate)), share_of(total, 0, group.size)[1])
     parameters = training.optimizer.parameters
     loss, correct, sums = 0.0, 0, None
     for part in range(parts):
         start, end = share_of(len(labels), part, parts)
         everyone = [share_of(total, rank, group.size) for rank in range(group.size)]
         count = sum(b - a for a, b in (share_of(last - at, part, parts) for at, last in everyone))
-        share = (end - start) / count if count else 0.0
+        share = (end - start) / count
         unasked = nullcontext() if end > start else settings(anomaly=False)               # the mean of no losses is NaN, and counts nothing
         with unasked, sharded(Shard(first + start, group if recipe.sync_batch_norm else None)):
             y = training.model(Tensor.of(x[start:end]), train=True)
