@@ -40,25 +40,21 @@ cdef void finish_lines(floating* y, const floating* scale, const floating* bias,
     """`finish` for lines that lie one after another. Six channels do not fill a vector; sixteen lines of six channels fill twelve."""
     cdef floating scales[NARROW * TOGETHER]
     cdef floating biases[NARROW * TOGETHER]
-    cdef const floating* all_scales = NULL
-    cdef const floating* all_biases = NULL
-    cdef Py_ssize_t i = 0, copy, c
-    if columns < NARROW and lines >= TOGETHER:
-        if scale != NULL:
-            all_scales = &scales[0]
-        if bias != NULL:
-            all_biases = &biases[0]
-        for copy in range(TOGETHER):
+    cdef Py_ssize_t together = smaller(lines, TOGETHER) if columns < NARROW else 1, i = 0, some, copy, c
+    if together > 1 and scale != NULL:
+        for copy in range(together):
             for c in range(columns):
-                scales[copy * columns + c] = scale[c] if scale != NULL else 1
-                biases[copy * columns + c] = bias[c] if bias != NULL else 0
-        while i + TOGETHER <= lines:
-            finish(y + i * columns, all_scales, all_biases, residual + i * columns if residual != NULL else residual,
-                   columns * TOGETHER, activation)
-            i += TOGETHER
+                scales[copy * columns + c] = scale[c]
+        scale = &scales[0]
+    if together > 1 and bias != NULL:
+        for copy in range(together):
+            for c in range(columns):
+                biases[copy * columns + c] = bias[c]
+        bias = &biases[0]
     while i < lines:
-        finish(y + i * columns, scale, bias, residual + i * columns if residual != NULL else residual, columns, activation)
-        i += 1
+        some = smaller(together, lines - i)
+        finish(y + i * columns, scale, bias, residual + i * columns if residual != NULL else residual, columns * some, activation)
+        i += some
 
 
 cdef void tanh_few(floating* y, Py_ssize_t count) noexcept nogil:

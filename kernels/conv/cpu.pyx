@@ -10,15 +10,18 @@ include "arguments.pxi"
 include "plan.pxi"
 include "pack.pxi"
 include "correlate.pxi"
+include "planes.pxi"
 include "outer.pxi"
 include "scatter.pxi"
 
 
 def conv2d_forward(const floating[:, :, :, ::1] x, unsigned char[::1] packed, const floating[::1] scale, const floating[::1] bias,
                    const floating[:, :, :, ::1] residual, unsigned char[::1] workspace, floating[:, :, :, ::1] y, int activation, geo):
-    """reference.conv2d_forward: one correlation of x with the packed weights; what follows it is applied strip by strip, in the cache."""
+    """reference.conv2d_forward: one correlation of x with the packed weights, along channels or, where they are few, along x; what follows
+    it is applied strip by strip, in the cache."""
     cdef Window win = window_of(geo)
     cdef Correlation cor = forward_plan(&win, sizeof(floating))
+    cdef Planes planes = planes_plan(&win, sizeof(floating))
     cdef Py_ssize_t places = y.shape[0] * y.shape[1] * y.shape[2]
     if places * y.shape[3] == 0:
         return
@@ -27,7 +30,13 @@ def conv2d_forward(const floating[:, :, :, ::1] x, unsigned char[::1] packed, co
         memset(&y[0, 0, 0, 0], 0, places * y.shape[3] * sizeof(floating))
         finish_channels(&cor, &y[0, 0, 0, 0], 0, 0, cor.O, places)
         return
-    check_bytes("conv2d_forward", "packed", packed, cor.packed_size * sizeof(floating))
+    check_bytes("conv2d_forward", "packed", packed, forward_packed_size(&win, sizeof(floating)) * sizeof(floating))
+    if in_planes(&win, sizeof(floating)):
+        check_bytes("conv2d_forward", "workspace", workspace, planes_bytes(&planes, sizeof(floating), 1))
+        with nogil:
+            convolve_planes(&planes, &cor.last, &x[0, 0, 0, 0], <const floating*>&packed[0], &y[0, 0, 0, 0], &workspace[0],
+                            workspace.shape[0])
+        return
     check_bytes("conv2d_forward", "workspace", workspace, workspace_bytes(&cor, sizeof(floating), 1))
     with nogil:
         correlate(&cor, &x[0, 0, 0, 0], <const floating*>&packed[0], &y[0, 0, 0, 0], &workspace[0], workspace.shape[0])
@@ -37,18 +46,28 @@ def conv2d_forward_pack(const floating[:, :, :, ::1] w, unsigned char[::1] packe
     """`packed` = w in blocks of output channels, terms in the order in which the windows of x lie in a strip."""
     cdef Window win = window_of(geo)
     cdef Correlation cor = forward_plan(&win, sizeof(floating))
+    cdef Planes planes = planes_plan(&win, sizeof(floating))
     if cor.packed_size > 0:
-        check_bytes("conv2d_forward_pack", "packed", packed, cor.packed_size * sizeof(floating))
+        check_bytes("conv2d_forward_pack", "packed", packed, forward_packed_size(&win, sizeof(floating)) * sizeof(floating))
         with nogil:
-            pack_weights(&cor, &w[0, 0, 0, 0], <floating*>&packed[0])
+            if in_planes(&win, sizeof(floating)):
+                pack_planes(&planes, &w[0, 0, 0, 0], <floating*>&packed[0])
+            else:
+                pack_weights(&cor, &w[0, 0, 0, 0], <floating*>&packed[0])
+
+
+cdef Py_ssize_t forward_packed_size(const Window* win, Py_ssize_t itemsize) noexcept nogil:
+    """Elements of the packed weights of conv2d_forward."""
+    if in_planes(win, itemsize):
+        return planes_plan(win, itemsize).packed_size
+    return forward_plan(win, itemsize).packed_size
 
 
 def conv2d_forward_packed_bytes(w, geo):
     """Bytes of `packed` for conv2d_forward."""
     cdef Window win = window_of(geo)
     cdef Py_ssize_t itemsize = w.itemsize
-    cdef Correlation cor = forward_plan(&win, itemsize)
-    return cor.packed_size * itemsize
+    return forward_packed_size(&win, itemsize) * itemsize
 
 
 def conv2d_grad_input(const floating[:, :, :, ::1] g, const floating[:, :, :, ::1] w, unsigned char[::1] workspace,
@@ -95,6 +114,9 @@ def conv2d_forward_workspace(geo, Py_ssize_t itemsize):
     """Bytes of `workspace` for conv2d_forward at the present number of threads; it runs with fewer threads in less."""
     cdef Window win = window_of(geo)
     cdef Correlation cor = forward_plan(&win, itemsize)
+    cdef Planes planes = planes_plan(&win, itemsize)
+    if in_planes(&win, itemsize):
+        return planes_bytes(&planes, itemsize, THREADS)
     return workspace_bytes(&cor, itemsize, THREADS)
 
 

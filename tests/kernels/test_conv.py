@@ -118,6 +118,11 @@ LARGE = {
     "many phases": dict(x_shape=(2, 20, 33, 5), kernel_size=(7, 6), padding=(3, 2), stride=(3, 4), O=9),
     "few channels": dict(x_shape=(9, 14, 14, 6), kernel_size=5, O=16),
     "few channels and a stride": dict(x_shape=(5, 21, 18, 3), kernel_size=3, padding=(9, 1), stride=2, dilation=(2, 1), O=20),
+    "outputs that fill no vector": dict(x_shape=(5, 28, 28, 1), kernel_size=5, padding=2, O=6),
+    "two tiles of outputs": dict(x_shape=(3, 19, 40, 2), kernel_size=(2, 3), padding=(0, 1), O=10),
+    "three outputs in strips": dict(x_shape=(2, 70, 61, 3), kernel_size=(3, 2), dilation=(2, 3), padding=(4, 9), O=3),
+    "rows shorter than a vector": dict(x_shape=(4, 50, 3, 1), kernel_size=(4, 1), padding=(1, 0), O=5),
+    "one output of one row": dict(x_shape=(3, 1, 900, 1), kernel_size=(1, 7), padding=(0, 3), O=1),
     "places in long rows": dict(x_shape=(1, 2, 700, 3), kernel_size=(1, 5), padding=(0, 2), O=7),
 }
 
@@ -134,6 +139,21 @@ def test_cython_is_the_reference_where_work_is_divided(shape_name, module, kind)
     for name, inputs, shape in calls(geo, *arrays(geo, TYPES[kind])):
         want = by_definition(reference, "conv2d", name, inputs, shape, geo)
         assert_close(by_cython(module, "conv2d", name, inputs, shape, geo, kind), want, TOLERANCE[kind])
+
+
+@pytest.mark.parametrize("kind", TYPES)
+@pytest.mark.parametrize("module", COMPILED, ids=lambda module: module.__name__[-2:])
+@pytest.mark.parametrize("shape_name", ["outputs that fill no vector", "two tiles of outputs", "three outputs in strips",
+                                        "rows shorter than a vector", "one output of one row", "images together", "few channels"])
+def test_what_follows_meets_its_own_rows_where_work_is_divided(shape_name, module, kind):
+    geo = large(shape_name)
+    x, w, _ = arrays(geo, TYPES[kind])
+    for activation in ACTIVATIONS.values():
+        after = (*(random(seed, shape, TYPES[kind]) for seed, shape in ((4, (geo.O,)), (5, (geo.O,)), (6, geo.y_shape))), activation)
+        want = by_definition(reference, "conv2d", "forward", (x, w), geo.y_shape, geo, after)
+        one, two = (by_cython(module, "conv2d", "forward", (x, w), geo.y_shape, geo, kind, threads, after) for threads in (1, 2))
+        assert_close(two, want, TOLERANCE[kind])
+        assert one.tobytes() == two.tobytes()
 
 
 @pytest.mark.parametrize("module", COMPILED, ids=lambda module: module.__name__[-2:])
@@ -165,6 +185,18 @@ def test_infinity_and_nan_stay_where_they_belong(module):
         y = by_cython(module, "conv2d", "forward", (x, w), geo.y_shape, geo, "float", after=after)
         assert np.isnan(y[0, 3:, 3:]).all()
         assert np.isfinite(y[0, :3, :3, 1:]).all()
+
+
+@pytest.mark.parametrize("module", COMPILED, ids=lambda module: module.__name__[-2:])
+@pytest.mark.parametrize("O", [2, 6])
+def test_a_nan_at_the_end_of_a_row_reaches_the_windows_over_it_alone(module, O):
+    geo = Conv2dGeometry.of("test", (2, 9, 21, 1), 3, stride=1, padding=1, O=O)
+    x, w, _ = arrays(geo, np.float32)
+    x[0, 8, 20] = x[1, 4, 20] = np.nan
+    y = by_cython(module, "conv2d", "forward", (x, w), geo.y_shape, geo, "float")
+    seen = np.zeros(geo.y_shape, bool)
+    seen[0, 7:, 19:] = seen[1, 3:6, 19:] = True
+    assert np.array_equal(np.isnan(y), seen)
 
 
 @pytest.mark.parametrize("module", COMPILED, ids=lambda module: module.__name__[-2:])
