@@ -110,3 +110,25 @@ def test_the_command_trains_with_two_and_says_everything_once(tmp_path):
                            cwd=ROOT, capture_output=True, text=True, timeout=120, env={**os.environ, **OPEN_MPI})
     assert other.returncode == 1
     assert "the ranks do not agree on command: rank 0 has {'model': None, 'resume': '" in other.stderr
+
+
+DIVERGES = """
+import sys
+from tinygradconv import cli
+from tinygradconv.train.training import Training
+step = Training.step
+def faulty(self, x, labels):
+    if self.position.step == 8:
+        next(iter(self.model.parameters.values())).data[...] = float("nan")
+    return step(self, x, labels)
+Training.step = faulty
+sys.exit(cli.main(sys.argv[1:]))
+"""
+
+
+def test_where_the_loss_diverges_rank_0_draws_its_curves_and_has_the_word(tmp_path):
+    done = mpirun(2, "-c", DIVERGES, "train", "lenet5", "--epochs", "2", "--batch-size", "256", "--out", tmp_path / "run")
+    assert done.returncode == 1
+    assert "rank 0 of 2: the loss is nan at step 9 (epoch 2, batch 3): " in done.stderr and "rank 1 of 2" not in done.stderr
+    assert f"The last snapshot is in {tmp_path / 'run'}" in done.stderr
+    assert (tmp_path / "run" / "curves.svg").is_file() or importlib.util.find_spec("matplotlib") is None

@@ -6,6 +6,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -40,6 +41,7 @@ from .together import counted
 from .weights import load_weights
 
 DEFAULT_DATA = {"lenet5": "digits"}
+PICTURES = 10.0               # seconds that rank 0 may take to draw its curves, before it says why it stops and ends the others
 WAITED = 0.05                 # the share of the time from which on waiting for batches is worth a word
 KEYS = ("model", "data", "data_dir", "data_crc32", "seed", "recipe", "spec", "versions")      # of config.json
 
@@ -174,6 +176,9 @@ class Session:
                   workers=self.group)
         except Interrupted as stopped:
             return 128 + stopped.number
+        except (LossError, GradientError):                   # a sum over the ranks is not finite, so it is everyone's error
+            time.sleep(PICTURES)
+            raise
         return 0
 
     def _introduce(self, data: DataSet, recipe: Recipe, going_on: str) -> None:
