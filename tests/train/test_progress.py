@@ -76,6 +76,16 @@ def test_a_file_gets_few_lines(monkeypatch):
                                             r"memory [\d,]+ MB, pool \d+ MB", lines[1])
 
 
+def test_a_run_that_goes_on_where_only_a_test_is_left_says_nothing_of_losses():
+    stream = io.StringIO()
+    bar, at = Progress(stream), Position(epoch=0, batch=3, step=3)
+    training = SimpleNamespace(steps=3, recipe=SimpleNamespace(epochs=1), position=at, finished=True)
+    bar.begin(training)
+    at.epoch, at.batch, at.accuracy = 1, 0, 90.0
+    bar.epoch(training)
+    assert stream.getvalue().startswith("epoch 1/1: test accuracy 90.00 %, step 3/3")
+
+
 def test_memory_is_what_the_kernel_says():
     status = Path("/proc/self/status")
     if not status.exists():

@@ -93,9 +93,11 @@ def _name_too(path: Path, name: Path) -> None:
     except OSError:
         os.replace(path, name)
         return
-    os.replace(beside, name)
-    with contextlib.suppress(FileNotFoundError):          # it is still there where both were names of one file already
-        os.unlink(beside)
+    try:
+        os.replace(beside, name)
+    finally:
+        with contextlib.suppress(FileNotFoundError):      # it is still there where both were names of one file already
+            os.unlink(beside)
 
 
 def _explained(problem: OSError, path: Path) -> OSError:

@@ -86,9 +86,10 @@ class Progress(Callback):
     def epoch(self, training: Training) -> None:
         """A line that stays, where there is a terminal."""
         at = training.position
-        loss, learned = self.loss_sum / max(self.losses, 1), 100 * self.right / max(self.seen, 1)
-        text = (f"epoch {at.epoch}/{training.recipe.epochs}: loss {loss:.4f}, training accuracy {learned:.2f} %, "
-                f"test accuracy {at.accuracy:.2f} %")
+        learned = ""                                      # a run may go on where only the test of an epoch is left
+        if self.losses:
+            learned = f"loss {self.loss_sum / self.losses:.4f}, training accuracy {100 * self.right / self.seen:.2f} %, "
+        text = f"epoch {at.epoch}/{training.recipe.epochs}: {learned}test accuracy {at.accuracy:.2f} %"
         if self.bar is not None:
             self.bar.write(text, file=self.stream)
             self._draw(training)
