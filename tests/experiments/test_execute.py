@@ -199,6 +199,15 @@ def test_wrong_folders_are_refused_with_a_cure(tmp_path, whole, capsys):
     assert "was begun with another description of plain-seed0 than" in fails("lenet5", "--quick", "--out", tmp_path, "--resume")
 
 
+@pytest.mark.parametrize("damaged", ['{"single": [1.0,', "[1]", "\xff"])
+def test_damaged_numbers_are_named_with_a_cure(tmp_path, damaged):
+    place = Place.create(tmp_path / "ensemble", experiments.get("ensemble"), "quick")
+    assert place.measured() == {}
+    (place.folder / "measured.json").write_text(damaged, "latin-1")
+    with pytest.raises(ValueError, match=r"measured\.json is damaged: .*\. Delete it: --resume measures again$"):
+        place.results()
+
+
 def test_wrong_usage_and_the_list(capsys):
     assert command("--list") == 0
     listed = capsys.readouterr().out.splitlines()

@@ -126,9 +126,15 @@ class Place:
         return Results(runs, self.measured())
 
     def measured(self) -> dict[str, Any]:
-        """The numbers of measured.json; none where it is not there."""
+        """The numbers of measured.json; none where it is not there. ValueError: it is damaged."""
         path = self.folder / "measured.json"
-        return json.loads(path.read_bytes()) if path.is_file() else {}
+        try:
+            found = json.loads(path.read_bytes()) if path.is_file() else {}
+        except ValueError as problem:
+            raise ValueError(f"{path} is damaged: {problem}. Delete it: --resume measures again") from None
+        if not isinstance(found, dict):
+            raise ValueError(f"{path} is damaged: it must hold numbers by name. Delete it: --resume measures again")
+        return found
 
     def save_measured(self, values: dict[str, Any]) -> None:
         """Write measured.json."""
