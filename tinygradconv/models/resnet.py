@@ -60,8 +60,8 @@ def subsampled(width: int) -> Spec:
 CIFAR_DEPTHS = (20, 32, 44, 56, 110)
 
 
-def cifar(depth: int, residual: bool = True, classes: int = 10) -> Spec:
-    """A network of 6n + 2 layers for 32×32 (section 4.2): three stages of n blocks, 16, 32 and 64 wide; plain: with no shortcuts.
+def cifar(depth: int, residual: bool = True, classes: int = 10, width: int = 16) -> Spec:
+    """A network of 6n + 2 layers for 32×32 (section 4.2): three stages of n blocks, 1, 2 and 4 times `width` wide; plain: no shortcuts.
 
     ValueError unless depth is 6n + 2 for an n of at least 2.
     """
@@ -69,10 +69,10 @@ def cifar(depth: int, residual: bool = True, classes: int = 10) -> Spec:
     if rest or n < 2:
         raise ValueError(f"cifar: depth must be 6n + 2 with n = 2 or more, such as 20, 32 or 110; got {depth!r}")
 
-    def block(width: int, stride: int = 1) -> Spec:
-        spec = basic(width, stride, Identity() if stride == 1 else subsampled(width))
+    def block(channels: int, stride: int = 1) -> Spec:
+        spec = basic(channels, stride, Identity() if stride == 1 else subsampled(channels))
         return spec if residual else Scope(_body=dict(spec.children())["_sum"].body, relu=ReLU())
 
-    stages = {f"layer{i + 1}": block(16 << i, 1 + (i > 0)) >> block(16 << i) * (n - 1) for i in range(3)}
-    return Scope(conv1=Conv(16, 3, padding=1, bias=False), bn1=BatchNorm(), relu=ReLU(),
+    stages = {f"layer{i + 1}": block(width << i, 1 + (i > 0)) >> block(width << i) * (n - 1) for i in range(3)}
+    return Scope(conv1=Conv(width, 3, padding=1, bias=False), bn1=BatchNorm(), relu=ReLU(),
                  **stages, avgpool=GlobalAvgPool(), fc=Dense(classes))
