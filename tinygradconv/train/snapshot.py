@@ -33,7 +33,6 @@ from .state import STATES, Position, Snapshot, State, newest
 __all__ = ["Position", "Run", "State", "free_folder"]
 
 
-
 class Run:
     """The folder of one run. `Run.create` begins one, `Run.open` finds one; a lock keeps a second process from writing to it."""
 
