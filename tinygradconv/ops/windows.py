@@ -16,6 +16,8 @@ def floating_tensors(where: str, names: Sequence[str], values: Sequence[Any]) ->
     """The operands as tensors of one floating dtype: the widest among them, and float32 where all are integers."""
     tensors = as_tensors(where, names, values)
     dtypes = [tensor.data.dtype for tensor in tensors]
+    if dtypes[0].kind == "f" and dtypes.count(dtypes[0]) == len(dtypes):     # the commonest case
+        return tensors
     dtype = floating_result(*dtypes)
     return [tensor if own == dtype else tensor.astype(dtype) for tensor, own in zip(tensors, dtypes)]
 
