@@ -92,7 +92,7 @@ KERNELS: dict[str, Kernel] = {
     "cross_entropy":       _row("softmax", "logits, labels, weights, losses, gradient, smoothing, ignore, reduction", "losses, gradient"),
     "random_bits":         _row("random", "bits, key, step", "bits"),
     "dropout":             _row("random", "x, y, rate, key, step", "y"),
-    "warp":                _row("warp", "x, maps, boxes, y, fill", "y"),
+    "warp":                _row("warp", "x, maps, boxes, mean, deviation, y, fill", "y"),
     "normalize":           _row("normalize", "x, mean, deviation, y", "y"),
     "sgd":                 _row("update", "g, velocity, p, rate, momentum, decay, nesterov", "velocity, p"),
     "adam":                _row("update", "g, first, second, p, rate, beta1, beta2, epsilon, decay, step, decoupled", "first, second, p"),

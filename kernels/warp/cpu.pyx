@@ -8,6 +8,9 @@ side in y, and two loops work on it:
     sample       along the whole block of y, which it writes in order; the four pixels come from wherever the line passes. Within a pixel
                  the channels are contiguous in x and y; three are a loop of constant length, and so unrolled, one is vector code.
 
+    normalize    along the same block, while it lies in the first-level cache, where means and deviations are given: they are repeated
+                 for as many pixels as a block has, so the few channels of a pixel do not cut the vectors short.
+
 The image that is sampled is first laid out as float32 with a border of `fill`, so that no place has to be asked whether it is inside.
 
 All runs on the caller's thread: the callers are a loader's workers, and the cores belong to the step that trains meanwhile.
@@ -32,8 +35,10 @@ ctypedef fused value:
 
 
 cdef struct Shape:
-    # x is (N, H, W, C), y is (N, h, w, C); `across` counts the values from one row of the bordered image to the next.
+    # x is (N, H, W, C), y is (N, h, w, C); `across` counts the values from one row of the bordered image to the next. `repeated` are the
+    # channels' means BLOCK times, then their deviations as often, or NULL.
     Py_ssize_t N, H, W, C, h, w, across
+    const float* repeated
 
 
 cdef struct Walk:
@@ -48,11 +53,16 @@ cdef struct Block:
     float right[BLOCK + VECTOR]
 
 
-def warp(x, const double[:, :, ::1] maps, const double[:, ::1] boxes, y, double fill):
+def warp(x, maps, boxes, mean, deviation, y, double fill):
     """reference.warp."""
     cdef Shape shape
     cdef const double* box = NULL
     cdef float* bordered
+    cdef float* repeated
+    cdef const double[:, :, ::1] places = maps
+    cdef const double[:, ::1] bounds = boxes
+    cdef const float[::1] means = mean, deviations = deviation
+    cdef Py_ssize_t k
     cdef bint from_bytes = x.dtype == BYTES, to_bytes = y.dtype == BYTES
     shape.N, shape.H, shape.W, shape.C = x.shape
     shape.h, shape.w = y.shape[1], y.shape[2]
@@ -60,17 +70,22 @@ def warp(x, const double[:, :, ::1] maps, const double[:, ::1] boxes, y, double 
     if y.size == 0:
         return
     if (shape.H + 2) * (shape.W + 2) > 2147483647:             # corners are counted in 32 bits
-        reference.warp(x, np.asarray(maps), None if boxes is None else np.asarray(boxes), y, fill)
+        reference.warp(x, maps, boxes, mean, deviation, y, fill)
         return
     if boxes is not None:
-        box = &boxes[0, 0]
-    bordered = <float*>malloc(((shape.H + 2) * shape.across + BLOCK * shape.C) * sizeof(float))
+        box = &bounds[0, 0]
+    bordered = <float*>malloc(((shape.H + 2) * shape.across + 3 * BLOCK * shape.C) * sizeof(float))
     if bordered == NULL:
         raise MemoryError(f"warp: no memory for one image {shape.H}×{shape.W}×{shape.C} in float32")
+    shape.repeated = NULL
+    if mean is not None:
+        shape.repeated = repeated = bordered + (shape.H + 2) * shape.across + BLOCK * shape.C
+        for k in range(BLOCK * shape.C):
+            repeated[k], repeated[BLOCK * shape.C + k] = means[k % shape.C], deviations[k % shape.C]
     if from_bytes:
-        warp_from[uint8_t](x, &maps[0, 0, 0], box, y, to_bytes, <float>fill, bordered, &shape)
+        warp_from[uint8_t](x, &places[0, 0, 0], box, y, to_bytes, <float>fill, bordered, &shape)
     else:
-        warp_from[float](x, &maps[0, 0, 0], box, y, to_bytes, <float>fill, bordered, &shape)
+        warp_from[float](x, &places[0, 0, 0], box, y, to_bytes, <float>fill, bordered, &shape)
     free(bordered)
 
 
@@ -150,6 +165,8 @@ cdef void warp_image(const float* bordered, const double* maps, const double* bo
             count = find_rows(&walk, maps, first_row, min(shape.h, first_row + rows), first, min(columns, shape.w - first), &block, shape)
             if value is float:
                 sample(bordered, &block, y, count, shape)
+                if shape.repeated != NULL:
+                    normalize(y, shape.repeated, shape.repeated + BLOCK * shape.C, count * shape.C)
             else:
                 sample(bordered, &block, aside, count, shape)
                 round_values(aside, y, count * shape.C)
@@ -231,6 +248,13 @@ cdef inline void sample_channels(const float* bordered, const Block* block, floa
             top = above[c] + (above[C + c] - above[c]) * block.right[j]
             bottom = below[c] + (below[C + c] - below[c]) * block.right[j]
             y[j * C + c] = top + (bottom - top) * block.down[j]
+
+
+cdef void normalize(float* y, const float* mean, const float* deviation, Py_ssize_t count) noexcept nogil:
+    """y = (y − mean) / deviation."""
+    cdef Py_ssize_t k
+    for k in range(count):
+        y[k] = (y[k] - mean[k]) / deviation[k]
 
 
 cdef void round_values(const float* x, value* y, Py_ssize_t count) noexcept nogil:

@@ -4,17 +4,19 @@ from __future__ import annotations
 import numpy as np
 
 
-def warp(x, maps, boxes, y, fill):
+def warp(x, maps, boxes, mean, deviation, y, fill):
     """y[n, i, j] = x[n] at the place (row, column) = maps[n] · (i, j, 1), bilinearly between the four pixels around it.
 
     Outside an image all is `fill`: a place less than one pixel outside is between the two. With `boxes` places are first moved
-    into boxes[n], by the shortest way. Places are float32; what depends on i alone is added up in float64.
+    into boxes[n], by the shortest way. With `mean` and `deviation` what was found becomes (y − mean[c]) / deviation[c]. Places are
+    float32; what depends on i alone is added up in float64.
 
-    x      (N, H, W, C) uint8 or float32
-    maps   (N, 2, 3) float64, finite
-    boxes  (N, 4) float64: lowest row and column, highest row and column; or None
-    y      (N, h, w, C) float32; or uint8, rounded to the nearest (halves up), between 0 and 255; filled
-    fill   a number; it becomes a float32
+    x                (N, H, W, C) uint8 or float32
+    maps             (N, 2, 3) float64, finite
+    boxes            (N, 4) float64: lowest row and column, highest row and column; or None
+    mean, deviation  (C,) float32; or both None
+    y                (N, h, w, C) float32; or uint8, rounded to the nearest (halves up), between 0 and 255, not normalised; filled
+    fill             a number; it becomes a float32
     """
     (N, H, W, C), (h, w) = x.shape, y.shape[1:3]
     padded = np.full((N, H + 2, W + 2, C), fill, np.float32)          # a border of one pixel is all that is met of the outside
@@ -35,4 +37,7 @@ def warp(x, maps, boxes, y, fill):
     top = top + (padded[n, row, column + 1] - top) * right
     bottom = bottom + (padded[n, row + 1, column + 1] - bottom) * right
     sampled = top + (bottom - top) * down
-    y[...] = np.floor(np.clip(sampled, 0, 255) + np.float32(0.5)) if y.dtype == np.uint8 else sampled
+    if y.dtype == np.uint8:
+        y[...] = np.floor(np.clip(sampled, 0, 255) + np.float32(0.5))
+    else:
+        y[...] = sampled if mean is None else (sampled - mean) / deviation

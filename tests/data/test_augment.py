@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tinygradconv.data import Loader, Split
 from tinygradconv.data.augment import (
     Chain,
     ColorJitter,
@@ -20,6 +21,7 @@ from tinygradconv.data.augment import (
     RandomResizedCrop,
     chain,
 )
+from tinygradconv.ops.random import key_of
 
 from .augment_checks import evenly, likely
 
@@ -162,3 +164,18 @@ def test_a_part_of_a_photograph_is_enlarged_as_torch_does():
         np.testing.assert_allclose(got, expected, atol=1e-3)
     whole = RandomResizedCrop((1.0, 1.0), (23 / 17, 23 / 17))(images, key=8, step=3)
     np.testing.assert_array_equal(whole, images)
+
+
+@pytest.mark.parametrize("augment", [*MAKING_FLOATS[:4], Flip() >> Distort(0.2, 0.1, 0.1, 1.0), Distort(0.2) >> Flip(), Flip()], ids=str)
+def test_a_loader_normalises_on_the_way_with_the_bits_of_two_passes(augment, rng):
+    images = rng.integers(0, 256, (10, 9, 8, 3)).astype(np.uint8)
+    loader = Loader(Split(images, np.arange(10)), (100.0, 90.0, 80.0), (50.0, 60.0, 70.0), 4, 3, augment, workers=0)
+    order, key = loader.order(2), key_of(3, "augmentation")
+    for batch, (x, _) in enumerate(loader.batches(2)):
+        made = augment(images[order[4 * batch:4 * batch + 4]], key=key, step=2 * 3 + batch)
+        np.testing.assert_array_equal(x, (made - np.float32([100, 90, 80])) / np.float32([50, 60, 70]))
+
+
+def test_a_distortion_too_large_for_numbers_says_so():
+    with pytest.raises(ValueError, match=r"Distort\(.*scale=5000.0.*\) makes numbers too large for a float64. Use less scale"):
+        Distort(scale=5000.0)(np.zeros((20, 4, 4, 1), np.uint8), key=0, step=0)

@@ -86,6 +86,23 @@ def pools(draw):
             ("im2col", (x, cols, geo)), ("col2im", (cols, x, geo))]
 
 
+@settings(deadline=None, max_examples=60)
+@given(shape=st.tuples(FEW, LENGTHS, LENGTHS, st.sampled_from([1, 2, 3, 4, 17])), size=st.tuples(LENGTHS, st.sampled_from([1, 7, 70, 515])),
+       source=st.sampled_from([np.uint8, np.float32]), target=st.sampled_from([np.uint8, np.float32]), boxed=st.booleans(),
+       far=st.sampled_from([1.0, 100.0, 1e9]), at_end=st.booleans(), seed=st.integers(0, 99))
+def test_the_loaders_kernels_touch_nothing_else_wherever_a_map_leads(shape, size, source, target, boxed, far, at_end, seed):
+    guarded, random, (N, H, W, C) = Guarded(at_end), np.random.default_rng(seed), shape
+    x = guarded.like(random.integers(0, 256, shape).astype(source))
+    maps, boxes = guarded.like(random.normal(0, far, (N, 2, 3))), guarded.like(np.sort(random.normal(0, far, (N, 4)))) if boxed else None
+    mean, deviation = (guarded.like(random.uniform(1, 2, C).astype(np.float32)) for _ in range(2))
+    y, normal = guarded.empty((N, *size, C), target), guarded.empty((N * H * W, C), np.float32)
+    CPU.run("warp", x, maps, boxes, *((mean, deviation) if target == np.float32 else (None, None)), y, 3.0)
+    CPU.run("normalize", x.reshape(N * H * W, C), mean, deviation, normal)
+    assert np.isfinite(y).all() and np.isfinite(normal).all()
+    del x, maps, boxes, mean, deviation, y, normal
+    guarded.close()
+
+
 @settings(deadline=None, max_examples=100)
 @given(calls=st.one_of(convolutions(), columns(), pools()), dtype=st.sampled_from([np.float32, np.float64]), at_end=st.booleans(),
        threads=st.integers(1, 3))

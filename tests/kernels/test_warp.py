@@ -15,10 +15,11 @@ SIZES = st.sampled_from([1, 2, 3, 7, 8, 9, 15, 16, 17, 28, 33, 70])
 UNIT = np.array([[1.0, 0, 0], [0, 1, 0]])
 
 
-def run(module, x, maps, boxes=None, fill=0.0, size=None, dtype=np.float32):
+def run(module, x, maps, boxes=None, fill=0.0, size=None, dtype=np.float32, mean=None, deviation=None):
     """One call into a poisoned array."""
     y = np.full((len(x), *(x.shape[1:3] if size is None else size), x.shape[3]), np.nan if dtype == np.float32 else 77, dtype)
-    module.warp(x, np.ascontiguousarray(np.broadcast_to(maps, (len(x), 2, 3)), np.float64), boxes, y, fill)
+    mean, deviation = (None if given is None else np.array(given, np.float32) for given in (mean, deviation))
+    module.warp(x, np.ascontiguousarray(np.broadcast_to(maps, (len(x), 2, 3)), np.float64), boxes, mean, deviation, y, fill)
     return y
 
 
@@ -39,6 +40,22 @@ def test_places_between_four_pixels_by_hand(module, source):
     assert [at(-0.5, 1, fill=8.0), at(5, 5, fill=8.0), at(-1e9, 0, fill=8.0)] == [54, 8, 8]
     assert [at(0.5, 0.508, dtype=np.uint8), at(0, 0.125, dtype=np.uint8), at(0, 0.12, dtype=np.uint8)] == [96, 13, 12]
     assert at(5, -3, boxes=np.array([[0.0, 0.5, 0.5, 1]])) == 95 and at(0, 0, boxes=np.array([[1.0, 1, 1, 1]])) == 240
+
+
+    normal = run(module, x, [[0, 0, 0.5], [0, 0, 0.5]], size=(1, 1), mean=[90], deviation=[2])
+    assert normal.tolist() == [[[[2.5]]]]
+
+
+@pytest.mark.parametrize("module", EVERY, ids=lambda m: m.__name__)
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+@pytest.mark.parametrize(("C", "size"), [(1, (28, 28)), (3, (9, 70)), (5, (2, 1030)), (16, (33, 17))])
+def test_normalised_on_the_way_it_has_the_bits_of_two_passes(module, dtype, C, size):
+    random = np.random.default_rng(C)
+    x, mean, deviation = images(3, 13, 21, C, dtype), random.normal(100, 50, C), random.uniform(0.1, 99, C)
+    maps = UNIT + random.uniform(-0.3, 0.3, (3, 2, 3))
+    apart = run(module, x, maps, size=size)
+    np.testing.assert_array_equal(run(module, x, maps, size=size, mean=mean, deviation=deviation),
+                                  (apart - mean.astype(np.float32)) / deviation.astype(np.float32))
 
 
 @pytest.mark.parametrize("module", EVERY, ids=lambda m: m.__name__)

@@ -148,6 +148,8 @@ class _Finish:
 
     def _made(self, images: np.ndarray, labels: np.ndarray, step: int) -> tuple[np.ndarray, np.ndarray]:
         if isinstance(self.augment, Augmentation):
+            if not self.augment.mixes and self.normalize is not None:
+                return self.augment.normalized(images, self.normalize, key=self.key, step=step), labels
             if self.augment.mixes:
                 labels = np.eye(self.classes, dtype=np.float32)[labels]
             images, labels = self.augment.batch(images, labels, key=self.key, step=step)

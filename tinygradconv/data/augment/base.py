@@ -24,6 +24,10 @@ class Augmentation:
         """(images, labels), both changed where the augmentation mixes."""
         return self(images, key=key, step=step), labels
 
+    def normalized(self, images: np.ndarray, normalize: Any, *, key: int, step: int) -> np.ndarray:
+        """normalize(self(images)), the same bits: one that samples images does both in one pass. Not for one that mixes."""
+        return normalize(self(images, key=key, step=step))
+
     def __rshift__(self, other: Any) -> Chain:
         return Chain((self, other))
 
@@ -64,6 +68,13 @@ class Chain(Augmentation):
         for i, one in enumerate(self.steps):
             images, labels = one.batch(images, labels, key=key_of(key, f"step {i}"), step=step)
         return images, labels
+
+    def normalized(self, images: np.ndarray, normalize: Any, *, key: int, step: int) -> np.ndarray:
+        """The images after all the steps, the last of which normalises too."""
+        if not self.steps:
+            return normalize(images)
+        images = Chain(self.steps[:-1])(images, key=key, step=step)
+        return self.steps[-1].normalized(images, normalize, key=key_of(key, f"step {len(self.steps) - 1}"), step=step)
 
     def __str__(self) -> str:
         return " >> ".join(map(str, self.steps))

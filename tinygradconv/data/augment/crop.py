@@ -12,6 +12,7 @@ from tinygradconv.geometry import integer, pair, real
 from .base import Augmentation, checked, probability
 from .distort import sampled
 from .draws import below, fractions
+from .normalize import Normalize
 
 
 @dataclass(frozen=True)
@@ -107,12 +108,20 @@ class RandomResizedCrop(Augmentation):
 
     def __call__(self, images: np.ndarray, *, key: int, step: int) -> np.ndarray:
         """The parts, enlarged bilinearly with pixel centres at halves; float32, of the shape of images."""
+        return sampled(images, *self.places(images, key=key, step=step))
+
+    def normalized(self, images: np.ndarray, normalize: Normalize, *, key: int, step: int) -> np.ndarray:
+        """The same, normalised: one pass from bytes to what the network gets."""
+        return sampled(images, *self.places(images, key=key, step=step), normalize=normalize)
+
+    def places(self, images: np.ndarray, *, key: int, step: int) -> tuple[np.ndarray, np.ndarray]:
+        """(maps, boxes) of the parts, float64 (N, 2, 3) and (N, 4), as kernels/warp takes them."""
         N, H, W, _ = checked("RandomResizedCrop", images)
         top, left, rows, columns = self.parts(N, H, W, key=key, step=step)
         maps, boxes = np.zeros((N, 2, 3)), np.stack([top, left, top + rows - 1, left + columns - 1], -1).astype(np.float64)
         maps[:, 0, 0], maps[:, 1, 1] = rows / H, columns / W
         maps[:, 0, 2], maps[:, 1, 2] = top + rows / H / 2 - 0.5, left + columns / W / 2 - 0.5
-        return sampled(images, maps, boxes)
+        return maps, boxes
 
 
 def filled(where: str, value: float, dtype: np.dtype) -> float:

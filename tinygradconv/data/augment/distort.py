@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,6 +13,7 @@ from tinygradconv.ops.random import uniform
 
 from .base import Augmentation, checked
 from .draws import of_rows
+from .normalize import Normalize
 
 
 @dataclass(frozen=True)
@@ -36,15 +38,45 @@ class Distort(Augmentation):
 
     def __call__(self, images: np.ndarray, *, key: int, step: int) -> np.ndarray:
         """images (N, H, W, C), distorted by the random numbers of (key, step), float32; outside an image there is 0."""
-        N, *_ = checked("Distort", images)
-        amounts = of_rows(lambda n: uniform((6, n), key=key, step=step, low=-1.0, high=1.0).numpy(), N).astype(np.float64)
-        amounts *= np.array([self.rotation, self.scale, self.scale, self.shear, self.shift, self.shift])[:, None]
-        (angle, _, _, shear, _, _), (down, across) = amounts, np.exp(amounts[1:3])
-        cosine, sine = np.cos(angle), np.sin(angle)
-        matrices = np.empty((N, 2, 2))                  # rotation · shear · scale, on (row, column)
-        matrices[:, 0, 0], matrices[:, 0, 1] = cosine * down, (cosine * shear + sine) * across
-        matrices[:, 1, 0], matrices[:, 1, 1] = -sine * down, (cosine - sine * shear) * across
-        return affine(images, matrices, amounts[4:].T)
+        return sampled(images, self.maps(images, key=key, step=step), None)
+
+    def normalized(self, images: np.ndarray, normalize: Normalize, *, key: int, step: int) -> np.ndarray:
+        """The same, normalised: one pass from bytes to what the network gets."""
+        return sampled(images, self.maps(images, key=key, step=step), None, normalize=normalize)
+
+    @cached_property
+    def _amounts(self) -> np.ndarray:
+        """(6, 1): what the six numbers of an image are multiplied by."""
+        return np.array([self.rotation, self.scale, self.scale, self.shear, self.shift, self.shift])[:, None]
+
+    def maps(self, images: np.ndarray, *, key: int, step: int) -> np.ndarray:
+        """The affine map of each image, float64 (N, 2, 3), as kernels/warp takes them.
+
+        Half of what a small batch takes is the calls of NumPy, whatever their length: so there are few, on rows of N numbers.
+        """
+        N, H, W, _ = checked("Distort", images)
+        drawn = of_rows(lambda n: uniform((6, n), key=key, step=step, low=-1.0, high=1.0).numpy(), N)
+        angle, _, _, shear, _, _ = amounts = drawn * self._amounts
+        maps = np.empty((2, 3, N))                      # rotation · shear · scale, on (row, column)
+        with np.errstate(over="ignore", invalid="ignore"):
+            (down, across), cosine, sine = np.exp(amounts[1:3]), np.cos(angle), np.sin(angle)
+            maps[0, 0], maps[0, 1] = cosine * down, (cosine * shear + sine) * across
+            maps[1, 0], maps[1, 1] = -sine * down, (cosine - sine * shear) * across
+            maps[:, 2] = around_centre(maps[:, 0], maps[:, 1], amounts[4:], H, W)
+        if not np.isfinite(maps).all():
+            raise ValueError(f"{self} makes numbers too large for a float64. Use less scale")
+        return np.ascontiguousarray(maps.transpose(2, 0, 1))
+
+
+def around_centre(down: np.ndarray, right: np.ndarray, shifts: np.ndarray, H: int, W: int) -> np.ndarray:
+    """centre + shifts − (down · row + right · column) of the centre, all (2, N): the last column of maps, whose others are the two."""
+    row, column = (H - 1) / 2, (W - 1) / 2
+    found = down * row
+    found += right * column
+    np.subtract(shifts, found, out=found)
+    found[0] += row
+    found[1] += column
+    return found
 
 
 def affine(images: np.ndarray, matrices: np.ndarray, shifts: np.ndarray, dtype: Any = np.float32) -> np.ndarray:
@@ -63,15 +95,19 @@ def affine(images: np.ndarray, matrices: np.ndarray, shifts: np.ndarray, dtype: 
             raise ValueError(f"affine: {name} must have the shape {shape} for {N} images, got {np.shape(values)}")
         if not np.isfinite(values).all():
             raise ValueError(f"affine: {name} must be finite, those of image {int(np.argwhere(~np.isfinite(values))[0][0])} are not")
-    centre = np.array([(H - 1) / 2, (W - 1) / 2])
     maps = np.empty((N, 2, 3))
     maps[..., :2] = matrices
-    maps[..., 2] = centre + shifts - matrices @ centre
+    maps[..., 2] = around_centre(maps[..., 0].T, maps[..., 1].T, np.asarray(shifts).T, H, W).T
     return sampled(images, maps, None, dtype)
 
 
-def sampled(images: np.ndarray, maps: np.ndarray, boxes: np.ndarray | None, dtype: Any = np.float32) -> np.ndarray:
-    """Images of the same size, sampled bilinearly at the places that `maps` give, within `boxes`; see kernels/warp. 0 outside."""
-    out = np.empty(images.shape, dtype)
-    CPU.run("warp", images, maps, boxes, out, 0.0)
+def sampled(images: np.ndarray, maps: np.ndarray, boxes: np.ndarray | None, dtype: Any = np.float32,
+            normalize: Normalize | None = None) -> np.ndarray:
+    """Images of the same size, sampled bilinearly at the places that `maps` give, within `boxes`; see kernels/warp. 0 outside.
+
+    With `normalize` the result, float32, is normalised on the way.
+    """
+    mean, deviation = (None, None) if normalize is None else normalize.arrays(images.shape[3])
+    out = CPU.empty(images.shape, dtype)
+    CPU.run("warp", images, maps, boxes, mean, deviation, out, 0.0)
     return out

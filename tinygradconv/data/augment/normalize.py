@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
@@ -31,12 +32,19 @@ class Normalize(Augmentation):
             raise ValueError(f"Normalize: mean and deviation must have one number per channel, deviations above 0; "
                              f"got mean {self.mean}, deviation {self.deviation}")
 
+    @cached_property
+    def _arrays(self) -> tuple[np.ndarray, np.ndarray]:
+        return np.array(self.mean, np.float32), np.array(self.deviation, np.float32)
+
+    def arrays(self, channels: int) -> tuple[np.ndarray, np.ndarray]:
+        """(mean, deviation), float32 (channels,). ValueError: there are others than so many."""
+        if len(self.mean) != channels:
+            raise ValueError(f"Normalize: it has {len(self.mean)} means, but images have {channels} channels. Give one for each channel")
+        return self._arrays
+
     def __call__(self, images: np.ndarray, *, key: int = 0, step: int = 0) -> np.ndarray:
         """(images − mean) / deviation, float32 (N, H, W, C)."""
         N, H, W, C = checked("Normalize", images)
-        if len(self.mean) != C:
-            raise ValueError(f"Normalize: it has {len(self.mean)} means, but images have {C} channels. Give one for each channel")
-        out = np.empty(images.shape, np.float32)
-        mean, deviation = (np.array(values, np.float32) for values in (self.mean, self.deviation))
-        CPU.run("normalize", images.reshape(N * H * W, C), mean, deviation, out.reshape(N * H * W, C))
+        arrays, out = self.arrays(C), CPU.empty(images.shape, np.float32)
+        CPU.run("normalize", images.reshape(N * H * W, C), *arrays, out.reshape(N * H * W, C))
         return out
