@@ -84,12 +84,17 @@ cdef inline Py_ssize_t finish_vectors(vector* y, const floating* scale, const fl
             value = value + (<const vector*>bias)[j]
         if residual != NULL:
             value = value + (<const vector*>residual)[j]
-        if activation == 1:
-            if vector is vector_float:
-                value = relu_float(value)
-            else:
-                value = relu_double(value)
-        elif activation == 2:
-            value = vector_tanh(value)
-        y[j] = value
+        y[j] = activated(value, activation)
     return count * lanes
+
+
+cdef inline vector activated(vector value, int activation) noexcept nogil:
+    """The activation of one vector."""
+    if activation == 1:
+        if vector is vector_float:
+            return relu_float(value)
+        else:
+            return relu_double(value)
+    elif activation == 2:
+        return vector_tanh(value)
+    return value

@@ -101,9 +101,11 @@ cdef void convolve_planes(const Planes* plan, const Finish* last, const floating
 
 cdef void planes_task(const Planes* plan, const Finish* last, const floating* x, const floating* packed, floating* y,
                       const Py_ssize_t* offset, floating* strip, Py_ssize_t n, Py_ssize_t u) noexcept nogil:
-    """Rows u, … of image n: its planes, their sums, these transposed, and what follows them."""
+    """Rows u, … of image n: its planes, their sums, what follows these, and all of it transposed."""
     cdef const Window* win = &plan.win
     cdef Py_ssize_t rows = smaller(plan.rows, win.OH - u), block, at = (n * win.OH + u) * win.OW * win.O
+    cdef bint late = last.residual != NULL or last.activation > 1
+    cdef int activation = 0 if late else last.activation
     cdef floating* sums = strip + plan.strip_size
     if rows <= 0:
         return
@@ -111,14 +113,18 @@ cdef void planes_task(const Planes* plan, const Finish* last, const floating* x,
     for block in range(plan.blocks):
         planes_sums(plan, strip, offset, packed + block * plan.height * plan.taps, sums + block * plan.height * plan.line,
                     (rows - 1) * plan.pitch + win.OW)
+    scale, bias, residual = <const floating*>last.scale, <const floating*>last.bias, <const floating*>last.residual
     if floating is float:
+        if anything(last):
+            finish_planes(plan, scale, bias, activation, <vector_float*>sums, rows)
         channels_last(plan, sums, rows, y + at, <vector_float*>(y + at))
     else:
+        if anything(last):
+            finish_planes(plan, scale, bias, activation, <vector_double*>sums, rows)
         channels_last(plan, sums, rows, y + at, <vector_double*>(y + at))
-    if anything(last):
-        finish_lines(y + at, <const floating*>last.scale, <const floating*>last.bias,
-                     <const floating*>last.residual + at if last.residual != NULL else <const floating*>NULL,
-                     win.O, rows * win.OW, last.activation)
+    if late:                                             # a residual lies as y does; and no place that is dropped costs a tanh
+        finish(y + at, <const floating*>NULL, <const floating*>NULL, residual + at if residual != NULL else residual, rows * win.OW * win.O,
+               last.activation)
 
 
 cdef void fill_planes(const Planes* plan, const floating* x, floating* strip, Py_ssize_t u) noexcept nogil:
@@ -187,6 +193,20 @@ cdef inline void planes_tile(const int height, const int NV, const floating* str
     for i in range(height):
         for j in range(NV):
             (<vector*>(<floating*>sums + i * line))[j] = total[i][j]
+
+
+cdef inline void finish_planes(const Planes* plan, const floating* scale, const floating* bias, int activation, vector* sums,
+                               Py_ssize_t rows) noexcept nogil:
+    """sums = act(sums · scale + bias), output by output, each with its own two numbers: vectors are full, however few outputs there are."""
+    cdef Py_ssize_t count = (rows * plan.pitch * <Py_ssize_t>sizeof(floating) + TGC_BYTES - 1) // TGC_BYTES, o, j
+    cdef vector* line
+    cdef vector factor, summand
+    for o in range(plan.win.O):
+        line = <vector*>(<floating*>sums + o * plan.line)
+        factor = each(line[0], scale[o] if scale != NULL else 1)
+        summand = each(line[0], bias[o] if bias != NULL else 0)
+        for j in range(count):
+            line[j] = activated(line[j] * factor + summand, activation)
 
 
 cdef inline void channels_last(const Planes* plan, const floating* sums, Py_ssize_t rows, floating* y, vector* squares) noexcept nogil:
