@@ -105,6 +105,7 @@ PTX_WORDS = {
     "shuffle_xor": "shuffle_xor(x, m): x of the lane whose number is this one's ^ m. All 32 lanes take part",
     "ballot": "ballot(p): a uint32 whose bit l says whether p held in lane l",
     "fma": "fma(a, b, c): a·b + c, rounded once; float32 or float64",
+    "rint": "rint(x): the nearest whole number, ties to even; float32 or float64",
     "rcp": "rcp(x): 1 / x in float32 to within 1 ulp (rcp.approx.ftz)",
 }
 

@@ -1,0 +1,133 @@
+"""Memory as a kernel sees it: pointers to NumPy arrays, shared arrays and local arrays, each checked at every access."""
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.lib.array_utils import byte_bounds
+
+from ..language import scalar_of
+from .faults import InvalidAddress, Uninitialised
+from .order import Order
+
+
+class Pointer:
+    """p[i] of one array: bounds, alignment and order are checked. `at` is the position of p[0] in `values`.
+
+    For the order of accesses, the element at position k of `values` is the cells from base + step · k on, `span` of them.
+    """
+
+    __slots__ = ("at", "base", "launch", "name", "order", "read", "size", "span", "step", "store", "values")
+
+    def __init__(self, launch: Any, name: str, values: np.ndarray, order: Order, at: int, base: int, step: int, span: int) -> None:
+        self.launch, self.name, self.values, self.order = launch, name, values, order
+        self.at, self.base, self.step, self.span, self.size = at, base, step, span, len(values)
+        # A kernel gets floats as NumPy's numbers and integers as Python's, which behave as Numba's integers of 64 bits do.
+        self.read, self.store = (values.dtype.type,) * 2 if values.dtype.kind == "f" else (int, scalar_of(values.dtype))
+
+    def __getitem__(self, i: int) -> Any:
+        at = self._check(i, 1)
+        self._note(self.order.read, at, i)
+        return self.read(self.values[at])
+
+    def __setitem__(self, i: int, value: Any) -> None:
+        at = self._check(i, 1)
+        self._note(self.order.write, at, i)
+        self.values[at] = self.store(value)
+
+    def take(self, i: int, count: int, alignment: int) -> np.ndarray:
+        """`count` elements in one access, their address a multiple of `alignment` bytes."""
+        at = self._check(i, count, alignment)
+        for k in range(count):
+            self._note(self.order.read, at + k, i + k)
+        return self.values[at:at + count].copy()
+
+    def put(self, i: int, values: Any, alignment: int) -> None:
+        """All of `values` in one access."""
+        at = self._check(i, len(values), alignment)
+        for k, value in enumerate(values):
+            self._note(self.order.write, at + k, i + k)
+            self.values[at + k] = self.store(value)
+
+    def cells(self, i: int, count: int, alignment: int) -> list[tuple[int, int]]:
+        """(cell, index) of `count` elements, checked, for one who notes the accesses himself."""
+        at = self._check(i, count, alignment)
+        return [(self.base + (at + k) * self.step + part, i + k) for k in range(count) for part in range(self.span)]
+
+    def raw(self, i: int, count: int) -> np.ndarray:
+        """The elements themselves, nothing checked or noted."""
+        return self.values[self.at + i:self.at + i + count]
+
+    def _note(self, note: Any, at: int, i: int) -> None:
+        stamp, cell = self.launch.thread.stamp, self.base + at * self.step
+        for part in range(self.span):
+            note(cell + part, stamp, i)
+
+    def _check(self, i: int, count: int, alignment: int = 1) -> int:
+        """The position of element i in `values`; InvalidAddress if it or one of those after it lies outside, or the address is crooked."""
+        at = self.at + i
+        if at < 0 or at + count > self.size:
+            least, most = -self.at, self.size - self.at
+            what = f"{self.name}[{i}]" if count == 1 else f"{self.name}[{i}:{i + count}]"
+            self.launch.thread.fail(InvalidAddress, f"touches {what}; the array has the elements {least} to {most - 1}")
+        if alignment > 1 and (self.values.ctypes.data + at * self.values.itemsize) % alignment:
+            over = (self.values.ctypes.data + at * self.values.itemsize) % alignment
+            self.launch.thread.fail(InvalidAddress, f"touches {self.name}[{i}:{i + count}] at once, so its address must be a multiple of "
+                                                    f"{alignment} bytes; it is {over} beyond one")
+        return at
+
+
+def global_pointer(launch: Any, name: str, array: np.ndarray) -> Pointer:
+    """A pointer to the first element of an array with any strides; what lies between its elements can be reached too."""
+    forwards = array[tuple(slice(None, None, -1) if stride < 0 else slice(None) for stride in array.strides)]
+    low, high = byte_bounds(array) if array.size else (array.ctypes.data, array.ctypes.data)
+    flat = np.lib.stride_tricks.as_strided(forwards, ((high - low) // array.itemsize,), (array.itemsize,), writeable=array.flags.writeable)
+    at = (array.ctypes.data - low) // array.itemsize if array.size else 0
+    return Pointer(launch, name, flat, launch.order, at, low, array.itemsize, 1)
+
+
+class SharedMemory:
+    """The bytes of one shared array; or of the dynamic shared memory, seen as arrays of several types, whose cells have `unit` bytes."""
+
+    def __init__(self, nbytes: int, name: str, unit: int) -> None:
+        self.bytes = _aligned(nbytes)
+        self.bytes[:] = 0xFF                                   # NaN, -1: nobody may count on zeros
+        self.order, self.unit = Order(name, initialised=False), unit
+
+    def view(self, launch: Any, dtype: np.dtype) -> Pointer:
+        """The memory as an array of this type."""
+        cells = dtype.itemsize // self.unit
+        values = self.bytes[:len(self.bytes) // dtype.itemsize * dtype.itemsize].view(dtype)
+        return Pointer(launch, self.order.name, values, self.order, 0, 0, cells, cells)
+
+
+def _aligned(nbytes: int) -> np.ndarray:
+    """Bytes whose address is a multiple of 128, as shared memory's is."""
+    room = np.empty(nbytes + 128, np.uint8)
+    start = -room.ctypes.data % 128
+    return room[start:start + nbytes]
+
+
+class LocalArray:
+    """A thread's own array."""
+
+    __slots__ = ("cells", "convert", "launch")
+
+    def __init__(self, launch: Any, size: int, convert: Any) -> None:
+        self.launch, self.convert, self.cells = launch, convert, [None] * size
+
+    def __getitem__(self, i: int) -> Any:
+        if not 0 <= i < len(self.cells):
+            self._outside(i)
+        value = self.cells[i]
+        if value is None:
+            self.launch.thread.fail(Uninitialised, f"reads element {i} of a local array, which it has not written")
+        return value
+
+    def __setitem__(self, i: int, value: Any) -> None:
+        if not 0 <= i < len(self.cells):
+            self._outside(i)
+        self.cells[i] = self.convert(value)
+
+    def _outside(self, i: int) -> None:
+        self.launch.thread.fail(InvalidAddress, f"touches element {i} of a local array of {len(self.cells)}")

@@ -1,0 +1,89 @@
+"""Which accesses of one cell are ordered, and which race.
+
+Two accesses are ordered when one thread makes both; when a barrier of their block lies between them; or, within a warp, a syncwarp. Else
+they race if one of them writes, also where the emulator happened to run them in a good order. Each cell remembers who wrote it last, and
+which threads have read it since.
+"""
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+from .faults import LostCopy, Place, Race, Uninitialised, place
+
+
+class Stamp:
+    """When a thread did something: which barriers of its block and which syncwarps of its warp lay behind it. One object per interval."""
+
+    __slots__ = ("barriers", "block", "number", "syncs", "thread", "warp")
+
+    def __init__(self, thread: Any) -> None:
+        self.thread, self.number, self.warp, self.block = thread, thread.number, thread.warp, thread.block
+        self.barriers, self.syncs = thread.block.barriers, thread.syncs
+
+    def before(self, other: Stamp) -> bool:
+        """Whether what was done at this time surely came before what is done at the other."""
+        if self is other or self.thread is other.thread:
+            return True
+        if self.block is not other.block:
+            return False
+        return self.barriers != other.barriers or (self.warp == other.warp and self.syncs != other.syncs)
+
+
+class Order:
+    """The accesses of all cells of one memory; a cell is any key. `initialised`: it may be read before a kernel writes it."""
+
+    def __init__(self, name: str, initialised: bool) -> None:
+        self.name, self.initialised = name, initialised
+        self.writer: dict[Any, tuple[Stamp, Place]] = {}
+        self.readers: dict[Any, dict[Any, tuple[Stamp, Place]]] = {}
+        self.flying: dict[Any, tuple[Stamp, Place]] = {}                 # cells that cp.async is filling
+
+    def read(self, cell: Any, stamp: Stamp, index: int) -> None:
+        """Note that a thread reads a cell; KernelFault where it must not."""
+        if self.flying and cell in self.flying:
+            self._lost(cell, stamp, index, "reads")
+        last = self.writer.get(cell)
+        at = place()
+        if last is not None:
+            if last[0] is not stamp and not last[0].before(stamp):
+                self._race(stamp, index, "reads", last, "writes")
+        elif not self.initialised:
+            stamp.thread.fail(Uninitialised, f"reads {self.name}[{index}], which no thread has written so far. "
+                                             f"Is a cuda.syncthreads() missing before it, or the writing itself?")
+        readers = self.readers.get(cell)
+        if readers is None:
+            readers = self.readers[cell] = {}
+        readers[stamp.thread] = stamp, at
+
+    def write(self, cell: Any, stamp: Stamp, index: int) -> None:
+        """Note that a thread writes a cell; KernelFault where it must not."""
+        if self.flying and cell in self.flying:
+            self._lost(cell, stamp, index, "writes")
+        last = self.writer.get(cell)
+        if last is not None and last[0] is not stamp and not last[0].before(stamp):
+            self._race(stamp, index, "writes", last, "writes")
+        for earlier in self.readers.pop(cell, {}).values():
+            if not earlier[0].before(stamp):
+                self._race(stamp, index, "writes", earlier, "reads")
+        self.writer[cell] = stamp, place()
+
+    def begin_copy(self, cell: Any, stamp: Stamp, index: int) -> None:
+        """Note that a thread starts a copy into a cell: a write that has not landed."""
+        self.write(cell, stamp, index)
+        self.flying[cell] = self.writer[cell]
+
+    def end_copy(self, cell: Any, stamp: Stamp) -> None:
+        """Note that the copy has landed: written now, by the thread that waited for it."""
+        started = self.flying.pop(cell)
+        self.writer[cell] = stamp, started[1]
+
+    def _race(self, stamp: Stamp, index: int, what: str, other: tuple[Stamp, Place], did: str) -> NoReturn:
+        there = "" if other[0].block is stamp.block else f" of block {tuple(other[0].block.position)}"
+        cure = ("No barrier lies between: put cuda.syncthreads() there" if not there else
+                "Blocks run in any order: let one block own the cell")
+        stamp.thread.fail(Race, f"{what} {self.name}[{index}], which thread {other[0].number}{there} {did} at {other[1]}. {cure}")
+
+    def _lost(self, cell: Any, stamp: Stamp, index: int, what: str) -> NoReturn:
+        issuer, at = self.flying[cell]
+        stamp.thread.fail(LostCopy, f"{what} {self.name}[{index}], which the cp_async of thread {issuer.number} at {at} may still be "
+                                    f"filling. That thread must ptx.cp_wait for it first, then all of them meet at a barrier")

@@ -1,0 +1,245 @@
+"""The words of `ptx` as Numba sees them: one GPU instruction each. The only module with PTX in it, and only the compiler imports it.
+
+Each function's first line is in language.PTX_WORDS. An intrinsic is typed by its outer function and written as LLVM IR by `generate`;
+what LLVM has no instruction for is inline assembly. What a whole warp does together is `convergent`: the compiler must not move it into a
+branch. A pointer is global memory and an array is shared memory, and the addresses say so: loads through an address of unknown kind would
+be slower, and cp.async takes no other.
+
+Instructions: PTX ISA 9.0, section 9.7; the fragments of ldmatrix and mma: 9.7.14.5.
+"""
+from __future__ import annotations
+
+from llvmlite import ir
+from numba.cuda import types
+from numba.cuda.extending import intrinsic
+
+GLOBAL, SHARED = 1, 3                                        # NVVM's numbers of the address spaces
+F32, I16, I32 = ir.FloatType(), ir.IntType(16), ir.IntType(32)
+NOTHING = ir.VoidType()
+
+
+def _assembly(builder, returns, text, constraints, arguments, *, effect=False, convergent=False):
+    """One instruction as inline assembly; `effect`: it does more than compute its result, so that it stays where it is."""
+    form = ir.FunctionType(returns, [argument.type for argument in arguments])
+    instruction = ir.InlineAsm(form, text, constraints, side_effect=effect or convergent)
+    return builder.call(instruction, arguments, attrs=("convergent",) if convergent else ())
+
+
+def _whole(builder, value, kind, bits):
+    """An integer of Numba's type `kind` in so many bits."""
+    if kind.bitwidth > bits:
+        return builder.trunc(value, ir.IntType(bits))
+    if kind.bitwidth < bits:
+        return (builder.sext if kind.signed else builder.zext)(value, ir.IntType(bits))
+    return value
+
+
+def _address(context, builder, kind, base, index, index_kind):
+    """Where base[index] is: a pointer into global memory, or into shared memory if base is an array."""
+    space = GLOBAL if isinstance(kind, types.CPointer) else SHARED
+    if isinstance(kind, types.Array):
+        base = context.make_array(kind)(context, builder, value=base).data
+    element = builder.gep(base, [_whole(builder, index, index_kind, 64)])
+    return builder.addrspacecast(element, ir.PointerType(element.type.pointee, space))
+
+
+def _as_number(context, builder, kind, base, index, index_kind, bits):
+    """The same address as the integer that assembly takes."""
+    return builder.ptrtoint(_address(context, builder, kind, base, index, index_kind), ir.IntType(bits))
+
+
+def _vector_load(count):
+    @intrinsic
+    def load(typing, base, i):
+        result = types.UniTuple(base.dtype, count)
+
+        def generate(context, builder, signature, arguments):
+            address = _address(context, builder, base, *arguments, i)
+            vector = ir.PointerType(ir.VectorType(address.type.pointee, count), address.type.addrspace)
+            value = builder.load(builder.bitcast(address, vector), align=16)
+            return context.make_tuple(builder, result, [builder.extract_element(value, I32(k)) for k in range(count)])
+        return result(base, i), generate
+    return load
+
+
+def _vector_store(count):
+    def generate(context, builder, signature, arguments):
+        base, i, *_ = signature.args
+        address = _address(context, builder, base, *arguments[:2], i)
+        value = ir.Constant(ir.VectorType(address.type.pointee, count), ir.Undefined)
+        for k, part in enumerate(arguments[2:]):
+            value = builder.insert_element(value, part, I32(k))
+        builder.store(value, builder.bitcast(address, ir.PointerType(value.type, address.type.addrspace)), align=16)
+        return context.get_dummy_value()
+    return generate
+
+
+load4, load2 = _vector_load(4), _vector_load(2)
+
+
+@intrinsic
+def store4(typing, base, i, a, b, c, d):
+    """p[i:i+4] = a, b, c, d; each is converted to p's type first."""
+    return types.void(base, i, *[base.dtype] * 4), _vector_store(4)
+
+
+@intrinsic
+def store2(typing, base, i, a, b):
+    """p[i:i+2] = a, b; each is converted to p's type first."""
+    return types.void(base, i, *[base.dtype] * 2), _vector_store(2)
+
+
+@intrinsic
+def load_bits(typing, base, i, constant):
+    """The bits of base[i + constant]. Written as two steps of address arithmetic, so that the constant goes into the instruction."""
+    def generate(context, builder, signature, arguments):
+        address = _address(context, builder, base, *arguments[:2], i)
+        address = builder.gep(address, [_whole(builder, arguments[2], signature.args[2], 64)], inbounds=True)
+        return builder.load(builder.bitcast(address, ir.PointerType(I32, address.type.addrspace)))
+    return types.uint32(base, i, constant), generate
+
+
+def _copy(text):
+    @intrinsic
+    def copy(typing, s, i, p, j, n):
+        def generate(context, builder, signature, arguments):
+            to = _as_number(context, builder, s, *arguments[:2], i, 32)
+            origin = _as_number(context, builder, p, *arguments[2:4], j, 64)
+            _assembly(builder, NOTHING, text, "r,l,r,~{memory}", [to, origin, _whole(builder, arguments[4], n, 32)], effect=True)
+            return context.get_dummy_value()
+        return types.void(s, i, p, j, n), generate
+    return copy
+
+
+cp_async16 = _copy("cp.async.cg.shared.global [$0], [$1], 16, $2;")       # .cg: past the first-level cache
+cp_async4 = _copy("cp.async.ca.shared.global [$0], [$1], 4, $2;")
+
+
+@intrinsic
+def cp_commit(typing):
+    """The copies since the last commit become a group."""
+    def generate(context, builder, signature, arguments):
+        _assembly(builder, NOTHING, "cp.async.commit_group;", "~{memory}", [], effect=True)
+        return context.get_dummy_value()
+    return types.void(), generate
+
+
+@intrinsic
+def cp_wait(typing, n):
+    """Wait until at most n groups are under way; n is part of the instruction."""
+    if not isinstance(n, types.IntegerLiteral):
+        return None                                          # Numba asks again with the constant's value as its type
+
+    def generate(context, builder, signature, arguments):
+        _assembly(builder, NOTHING, f"cp.async.wait_group {n.literal_value};", "~{memory}", [], effect=True)
+        return context.get_dummy_value()
+    return types.void(n), generate
+
+
+def _matrices(kind):
+    @intrinsic
+    def load(typing, s, i):
+        result = types.UniTuple(types.uint32, 4)
+
+        def generate(context, builder, signature, arguments):
+            row = _as_number(context, builder, s, *arguments, i, 32)
+            text = f"ldmatrix.sync.aligned.m8n8.x4{kind}.shared.b16 {{$0,$1,$2,$3}}, [$4];"
+            words = _assembly(builder, ir.LiteralStructType([I32] * 4), text, "=r,=r,=r,=r,r,~{memory}", [row], convergent=True)
+            return context.make_tuple(builder, result, [builder.extract_value(words, k) for k in range(4)])
+        return result(s, i), generate
+    return load
+
+
+ldmatrix4, ldmatrix4_transposed = _matrices(""), _matrices(".trans")
+
+
+def _product(shape, kind):
+    """c + a·b of a warp, a 4 and b 2 registers of `kind`, c 4 float32."""
+    registers = [f"${k}" for k in range(14)]
+    parts = [",".join(registers[start:stop]) for start, stop in ((0, 4), (4, 8), (8, 10), (10, 14))]
+    text = f"mma.sync.aligned.{shape}.row.col.f32.{kind}.{kind}.f32 " + ", ".join(f"{{{part}}}" for part in parts) + ";"
+    constraints = ",".join(["=f"] * 4 + ["r"] * 6 + ["f"] * 4)
+
+    @intrinsic
+    def product(typing, a, b, c):
+        result = types.UniTuple(types.float32, 4)
+
+        def generate(context, builder, signature, arguments):
+            flat = [builder.extract_value(value, k) for value, count in zip(arguments, (4, 2, 4)) for k in range(count)]
+            sums = _assembly(builder, ir.LiteralStructType([F32] * 4), text, constraints, flat, convergent=True)
+            return context.make_tuple(builder, result, [builder.extract_value(sums, k) for k in range(4)])
+        return result(types.UniTuple(types.uint32, 4), types.UniTuple(types.uint32, 2), result), generate
+    return product
+
+
+mma_tf32, mma_bf16 = _product("m16n8k8", "tf32"), _product("m16n8k16", "bf16")
+
+
+def _unary(returns, takes, write):
+    """An intrinsic of one number; `write(builder, value)` makes the instruction."""
+    @intrinsic
+    def convert(typing, x):
+        return returns(takes), lambda context, builder, signature, arguments: write(builder, arguments[0])
+    return convert
+
+
+tf32 = _unary(types.uint32, types.float32, lambda b, x: _assembly(b, I32, "cvt.rna.tf32.f32 $0, $1;", "=r,f", [x]))
+bf16 = _unary(types.uint16, types.float32, lambda b, x: _assembly(b, I16, "cvt.rn.bf16.f32 $0, $1;", "=h,f", [x]))
+rcp = _unary(types.float32, types.float32, lambda b, x: _assembly(b, F32, "rcp.approx.ftz.f32 $0, $1;", "=f,f", [x]))
+bits_of = _unary(types.uint32, types.float32, lambda b, x: b.bitcast(x, I32))
+float_of = _unary(types.float32, types.uint32, lambda b, u: b.bitcast(u, F32))
+float_of_bf16 = _unary(types.float32, types.uint16, lambda b, u: b.bitcast(b.shl(b.zext(u, I32), I32(16)), F32))
+
+
+@intrinsic
+def bf16_pair(typing, low, high):
+    """Two bfloat16 in one register; the instruction takes the upper one first."""
+    def generate(context, builder, signature, arguments):
+        return _assembly(builder, I32, "cvt.rn.bf16x2.f32 $0, $2, $1;", "=r,f,f", list(arguments))
+    return types.uint32(types.float32, types.float32), generate
+
+
+
+
+@intrinsic
+def rint(typing, x):
+    """The nearest whole number, ties to even, in x's own type."""
+    text, constraints = (f"cvt.rni.f{x.bitwidth}.f{x.bitwidth} $0, $1;", "=d,d" if x.bitwidth == 64 else "=f,f")
+    return x(x), lambda context, builder, signature, arguments: _assembly(builder, arguments[0].type, text, constraints, arguments)
+
+
+@intrinsic
+def fma(typing, a, b, c):
+    """a·b + c, rounded once."""
+    return a(a, a, a), lambda context, builder, signature, arguments: builder.fma(*arguments)
+
+
+def _shuffle(kind):
+    @intrinsic
+    def shuffle(typing, x, lanes):
+        """x of another lane, 32 bits at a time."""
+        def generate(context, builder, signature, arguments):
+            value, whole = arguments[0], ir.IntType(x.bitwidth)
+            bits = builder.bitcast(value, whole)
+            by = _whole(builder, arguments[1], lanes, 32)
+            halves = [builder.trunc(builder.lshr(bits, whole(32 * k)), I32) if x.bitwidth > 32 else bits for k in range(x.bitwidth // 32)]
+            halves = [_assembly(builder, I32, f"shfl.sync.{kind}.b32 $0, $1, $2, 31, 0xffffffff;", "=r,r,r", [half, by], convergent=True)
+                      for half in halves]
+            joined = builder.zext(halves[0], whole) if x.bitwidth > 32 else halves[0]
+            for k, half in enumerate(halves[1:], 1):
+                joined = builder.or_(joined, builder.shl(builder.zext(half, whole), whole(32 * k)))
+            return builder.bitcast(joined, value.type)
+        return x(x, lanes), generate
+    return shuffle
+
+
+shuffle_down, shuffle_xor = _shuffle("down"), _shuffle("bfly")
+
+
+@intrinsic
+def ballot(typing, p):
+    """One bit a lane; the instruction takes a predicate, which the assembly makes of the number."""
+    def generate(context, builder, signature, arguments):
+        text = "{ .reg .pred %held; setp.ne.u32 %held, $1, 0; vote.sync.ballot.b32 $0, %held, 0xffffffff; }"
+        return _assembly(builder, I32, text, "=r,r", [builder.zext(arguments[0], I32)], convergent=True)
+    return types.uint32(types.boolean), generate
