@@ -133,11 +133,12 @@ def test_in_debug_mode_a_block_is_exact_and_poisoned_at_both_ends_of_its_life(dr
     allocator = Allocator(driver, debug=True)
     block = allocator.take(7)
     pointer = block.pointer
+    driver.synchronize()
     assert ctypes.string_at(pointer, 7) == b"\xff" * 7 and asked(driver, "allocate") == [7]
     ctypes.memset(pointer, 0, 7)
     del block
     assert allocator.statistics() == {"in_use": 0, "cached": 0, "peak": 7}
-    assert driver.calls[-2:] == [("fill", pointer, 0xFF, 7), ("free", pointer)] and not driver.held
+    assert driver.calls[-3:] == [("fill", pointer, 0xFF, 7), ("free", pointer), ("synchronize",)] and not driver.held
 
 
 def test_threads_may_take_and_drop_at_once(allocator):

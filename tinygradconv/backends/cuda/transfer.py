@@ -1,0 +1,75 @@
+"""Copies between the host's memory and the GPU's, through two pinned buffers.
+
+The GPU copies by itself only from memory that the system never moves (pinned), which is dear to make. So there are two buffers that are
+kept: while the GPU copies one, the host fills, or empties, the other. Copies run on a stream of their own, beside what is computed; two
+marks keep the order: a copy starts after what the compute stream was given before it, and what that is given afterwards waits for the copy.
+"""
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from ctypes import memmove
+from typing import Any
+
+import numpy as np
+
+CHUNK = 4 << 20                            # bytes of a buffer: long enough for the bus, short enough that the first copy starts soon
+
+
+class Transfers:
+    """Copies both ways over a driver; one at a time, from any thread."""
+
+    def __init__(self, driver: Any, chunk: int = CHUNK) -> None:
+        self._driver, self._chunk = driver, chunk
+        self._lock = threading.Lock()
+        self._buffers: list[tuple[int, Any]] = []              # (address, the mark after the copy that used it last)
+        self._turns: list[Any] = []                            # two more marks, where one stream waits for the other
+
+    def to_device(self, values: np.ndarray, pointer: int) -> None:
+        """Copy an array's numbers, in row-major order, to `pointer`. They have been read when this returns; the copy may still run."""
+        values = np.ascontiguousarray(values)
+        with self._lock:
+            self._then(0, self._driver.compute, self._driver.copies)
+            for offset, nbytes, (buffer, ready) in self._chunks(values.nbytes):
+                self._driver.finish(ready)
+                memmove(buffer, values.ctypes.data + offset, nbytes)
+                self._driver.copy_in(pointer + offset, buffer, nbytes, self._driver.copies)
+                self._driver.record(ready, self._driver.copies)
+            self._then(1, self._driver.copies, self._driver.compute)
+
+    def to_host(self, pointer: int, values: np.ndarray) -> None:
+        """Fill a C-contiguous array from `pointer`, with what is there once all that was started has been computed."""
+        if not (values.flags.c_contiguous and values.flags.writeable):
+            raise ValueError("to_host: the array to fill must be C-contiguous and writeable")
+        with self._lock:
+            self._then(0, self._driver.compute, self._driver.copies)
+            under_way = None
+            for offset, nbytes, (buffer, ready) in self._chunks(values.nbytes):
+                self._driver.copy_out(buffer, pointer + offset, nbytes, self._driver.copies)
+                self._driver.record(ready, self._driver.copies)
+                self._empty(under_way, values)
+                under_way = offset, nbytes, buffer, ready
+            self._empty(under_way, values)
+
+    def _chunks(self, nbytes: int) -> Iterator[tuple[int, int, tuple[int, Any]]]:
+        """(offset, bytes, buffer with its mark) of each piece, the two buffers in turn."""
+        while len(self._buffers) < 2:
+            self._buffers.append((self._driver.pinned(self._chunk), self._driver.event()))
+        for number, offset in enumerate(range(0, nbytes, self._chunk)):
+            yield offset, min(self._chunk, nbytes - offset), self._buffers[number % 2]
+
+    def _empty(self, copied: tuple[int, int, int, Any] | None, values: np.ndarray) -> None:
+        if copied is not None:
+            offset, nbytes, buffer, ready = copied
+            self._driver.finish(ready)
+            memmove(values.ctypes.data + offset, buffer, nbytes)
+
+    def _then(self, turn: int, first: Any, then: Any) -> None:
+        """What the stream `then` is given from now on waits for what `first` has been given so far."""
+        while len(self._turns) < 2:
+            self._turns.append(self._driver.event())
+        self._driver.record(self._turns[turn], first)
+        self._driver.wait(then, self._turns[turn])
+
+
+__all__ = ["Transfers"]
