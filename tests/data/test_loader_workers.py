@@ -16,6 +16,7 @@ import tinygradconv as tgc
 from tinygradconv import settings
 from tinygradconv.data import DataSet, Loader, Split, prefetch
 from tinygradconv.data.augment import Cutout, Flip, Mixup, Normalize, PadCrop
+from tinygradconv.data.loader import workers_for
 from tinygradconv.settings import get
 
 AUGMENT = PadCrop(2) >> Flip() >> Cutout(2)
@@ -65,6 +66,17 @@ def white_at(toy, *positions: int) -> DataSet:
     images = toy.train.images.copy()
     images[list(positions)] = 255
     return DataSet("white", Split(images, toy.train.labels), toy.test, toy.classes, toy.mean, toy.deviation)
+
+
+@pytest.mark.parametrize(("shape", "batch_size", "augment", "workers"), [
+    ((28, 28, 1), 64, AUGMENT, 0), ((28, 28, 1), 64, (AUGMENT,), 0), ((32, 32, 1), 64, None, 0), ((32, 32, 1), 65, None, 1),
+    ((32, 32, 3), 128, AUGMENT, 1), ((28, 28, 1), 1, double, 1)])
+def test_small_batches_are_made_where_they_are_needed(shape, batch_size, augment, workers):
+    assert workers_for(shape, batch_size, augment) == workers
+    split = Split(np.zeros((2, *shape), np.uint8), np.arange(2))
+    mean = (0.0,) * shape[2]
+    assert Loader(split, mean, (1.0,) * shape[2], batch_size, 0, augment).workers == workers
+    assert Loader(split, mean, (1.0,) * shape[2], batch_size, 0, augment, processes=True).workers == 1
 
 
 @pytest.mark.parametrize("workers", [0, 1, 3])

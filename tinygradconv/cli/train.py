@@ -26,8 +26,9 @@ def add(commands: Any) -> None:
     train.add_argument("--out", metavar="RUN",
                        help="the folder of the run, new or empty; default: runs/MODEL-DATA, with a number where that is taken")
     _add_fields(train.add_argument_group("changes to the recipe"))
-    train.add_argument("--workers", metavar="N", type=integer(0, 64), default=1,
-                       help="threads that make batches while the model learns; 0: none. It changes no bit of the result; default: 1")
+    train.add_argument("--workers", metavar="N", type=integer(0, 64),
+                       help="threads that make batches while the model learns; 0: none. It changes no bit of the result; default: 0 for "
+                            "batches of up to 256 KB, else 1")
     train.add_argument("--tensorboard", action="store_true",
                        help="also write RUN/tensorboard, which `tensorboard --logdir RUN` shows (pip install 'tinygradconv[tensorboard]')")
     train.set_defaults(parser=train, run=run)

@@ -1,6 +1,7 @@
 """Batches in an order that depends only on the seed and the epoch, so that a run can go on in the middle of one."""
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,7 @@ from .augment.normalize import Normalize
 from .dataset import DataSet, Split
 
 SHOWN = 8                       # positions of images in a note of an error
+SMALL = 256 * 1024              # bytes of a batch, in float32, up to which it is made faster than it is handed from thread to thread
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +31,8 @@ class Loader:
     augment     an augmentation, a tuple of them, or a function (images, *, key, step) → images. Where it mixes images, labels are
                 probabilities, float32 (N, classes); where it has a Normalize, the loader's own is left out
     drop_last   whether a last batch that is smaller is left out
-    workers     batches are made by so many threads, a few ahead of the one that is asked for; 0: each when it is asked for
+    workers     batches are made by so many threads, a few ahead of the one that is asked for; 0: each when it is asked for. None, the
+                default, becomes what `workers_for` says
     processes   whether workers are processes instead: for a function of one's own that keeps Python busy. They are started anew for
                 every epoch, which takes about a second
     shard       (rank, size): only this rank's share of the rows of each batch is made, those from `rows(batch)[0]` on; it may be none.
@@ -47,19 +50,22 @@ class Loader:
     augment: Augmentation | Sequence[Augmentation] | Callable[..., np.ndarray] | None = None
     classes: int | None = None
     drop_last: bool = False
-    workers: int = 1
+    workers: int | None = None
     processes: bool = False
     shard: tuple[int, int] = (0, 1)
 
     def __post_init__(self) -> None:
         integer("batch_size", self.batch_size, at_least=1, where="Loader")
+        object.__setattr__(self, "augment", chain(self.augment))
+        if self.workers is None:
+            chosen = 1 if self.processes else workers_for(self.split.images.shape[1:], self.batch_size, self.augment)
+            object.__setattr__(self, "workers", chosen)
         integer("workers", self.workers, at_least=0, where="Loader")
         rank, size = self.shard
         if integer("rank", rank, at_least=0, where="Loader") >= integer("size", size, at_least=1, where="Loader"):
             raise ValueError(f"Loader: shard is (rank, size), rank from 0 to size − 1, got {self.shard}")
         if self.seed is not None:
             integer("seed", self.seed, at_least=0, where="Loader")
-        object.__setattr__(self, "augment", chain(self.augment))
         if self.augment is not None and self.seed is None:
             raise ValueError("Loader: augment draws random numbers, so it needs a seed: Loader(…, seed=0)")
         if not len(self):
@@ -118,6 +124,16 @@ class Loader:
         normalize = None if any(isinstance(step, Normalize) for step in steps) else Normalize(self.mean, self.deviation)
         classes = int(self.split.labels.max()) + 1 if self.classes is None else self.classes
         return _Finish(self.augment, None if self.augment is None else key_of(self.seed, "augmentation"), normalize, classes)
+
+
+def workers_for(shape: Sequence[int], batch_size: int, augment: Any) -> int:
+    """How many threads make batches of images (H, W, C) where nobody says: none up to 256 KB of float32, else one.
+
+    The kernels of a training use every core. A worker takes one from them now and then, and a small step waits longer for that than
+    for the batch. What a function of one's own takes is not known: it gets a worker.
+    """
+    ours = augment is None or isinstance(augment, Augmentation | tuple | list)
+    return 0 if ours and 4 * batch_size * math.prod(shape) <= SMALL else 1
 
 
 @dataclass(frozen=True)

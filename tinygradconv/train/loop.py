@@ -20,7 +20,7 @@ from .training import Training
 
 def train(model: Any, data: DataSet, recipe: Recipe, *, seed: int = 0, run: Run | None = None,
           callbacks: Sequence[Callback] | None = None, save_every: float = SAVE_EVERY,
-          loader_workers: int = 1, workers: Group | None = None) -> Position:
+          loader_workers: int | None = None, workers: Group | None = None) -> Position:
     """Train `model` on `data` by `recipe`; the position at the end has the test accuracy (`correct` of `tested`).
 
     With a `run` every row of the log and every snapshot goes into its folder, and training goes on from the newest there. `callbacks` are

@@ -18,6 +18,7 @@ from tinygradconv import data as data_sets
 from tinygradconv import models
 from tinygradconv.backends.cpu import instruction_set
 from tinygradconv.data import DataSet, Loader
+from tinygradconv.data.loader import workers_for
 from tinygradconv.data.picture import kept
 from tinygradconv.geometry import integer
 from tinygradconv.interop import safetensors
@@ -124,17 +125,17 @@ class Session:
         """The model that the run's spec describes, with the weights that its seed draws."""
         return Spec.from_json(json.dumps(self.run.config["spec"])).build(shape, seed=self.run.config["seed"])
 
-    def train(self, data_dir: str | None = None, *, tensorboard: bool = False, workers: int = 1) -> int:
+    def train(self, data_dir: str | None = None, *, tensorboard: bool = False, workers: int | None = None) -> int:
         """Train to the end; prints the test accuracy as the last line. Returns the exit code: 0, or 128 + the signal that stopped it.
 
-        `workers` threads make batches ahead.
+        `workers` threads make batches ahead; None: see `data.loader.workers_for`.
         """
         if not self.group.leads:
             return self._assist(data_dir, workers)
         with closing(self.run):
             return self._lead(data_dir, tensorboard, workers)
 
-    def _lead(self, data_dir: str | None, tensorboard: bool, workers: int) -> int:
+    def _lead(self, data_dir: str | None, tensorboard: bool, workers: int | None) -> int:
         """What rank 0, which may be the only one, does of `train`."""
         run, recipe = self.run, self.recipe()
         state, _ = run.load()
@@ -161,11 +162,13 @@ class Session:
             if at.epoch < recipe.epochs:
                 say(f"stopped early: no epoch of {at.epoch - at.best_epoch} was better than epoch {at.best_epoch} with {at.best:.2f} %")
             if at.waiting > WAITED * at.seconds:
-                say(f"{100 * at.waiting / at.seconds:.0f} % of the time went by in waiting for batches. Try --workers {workers + 1}")
+                known = workers_for(data.input_shape, recipe.batch_size, recipe.augment) if workers is None else workers
+                say(f"{100 * at.waiting / at.seconds:.0f} % of the time went by in {'waiting for' if known else 'making'} batches. "
+                    f"Where cores are idle, try --workers {known + 1}")
         print(accuracy_line(at.correct, at.tested))
         return 0
 
-    def _assist(self, data_dir: str | None, workers: int) -> int:
+    def _assist(self, data_dir: str | None, workers: int | None) -> int:
         """What a rank other than 0 does of `train`: it learns with the others, and says nothing."""
         if self.group.largest(0):
             return 0

@@ -49,7 +49,7 @@ class Training:
     workers     the ranks that train together, each on its rows of every batch; `buckets` sum their gradients
     """
 
-    def __init__(self, model: Any, data: DataSet, recipe: Recipe, seed: int = 0, *, loader_workers: int = 1,
+    def __init__(self, model: Any, data: DataSet, recipe: Recipe, seed: int = 0, *, loader_workers: int | None = None,
                  workers: Group | None = None) -> None:
         self.model, self.data, self.recipe, self.seed = model, data, recipe, seed
         self.workers = Group() if workers is None else workers
