@@ -119,7 +119,8 @@ class Driver:
         """Start a kernel on the compute stream; `parameters` is the address of an array of the arguments' addresses, read at once."""
         if not hasattr(self._here, "attached"):
             self._attach()
-        status, = self._launch(function, *grid, threads, 1, 1, shared, self.compute, parameters, 0)
+        x, y, z = grid
+        status = self._launch(function, x, y, z, threads, 1, 1, shared, self.compute, parameters, 0)[0]
         if status:
             raise self._error("cuLaunchKernel", status)
 

@@ -9,6 +9,7 @@ import ctypes
 import struct
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -28,19 +29,19 @@ CODES = {"int8": "b7x", "uint8": "B7x", "int16": "h6x", "uint16": "H6x", "int32"
 class _Loaded:
     """A kernel on the GPU: the driver's function, and the buffer that its arguments are written into."""
 
-    __slots__ = ("_buffer", "_slots", "addresses", "dtypes", "function", "lock", "pack", "shared", "threads")
+    __slots__ = ("_buffer", "_slots", "addresses", "function", "lock", "pack", "pointers", "shared", "threads")
 
     def __init__(self, kernel: CudaKernel, function: Any) -> None:
         kinds = [kind for _, kind in kernel.parameters]
         self.function, self.threads, self.shared = function, kernel.threads, kernel.shared
-        self.dtypes = tuple(np.dtype(kind[:-1]) if kind.endswith("*") else None for kind in kinds)
+        self.pointers = tuple((place, np.dtype(kind[:-1])) for place, kind in enumerate(kinds) if kind.endswith("*"))
         self.lock = threading.Lock()
         self._buffer = ctypes.create_string_buffer(SLOT * max(len(kinds), 1))
         start = ctypes.addressof(self._buffer)
         self._slots = (ctypes.c_void_p * len(kinds))(*range(start, start + SLOT * len(kinds), SLOT))
         self.addresses = ctypes.addressof(self._slots)
-        packer, buffer = struct.Struct("=" + "".join("Q" if kind.endswith("*") else CODES[kind] for kind in kinds)).pack_into, self._buffer
-        self.pack = lambda values: packer(buffer, 0, *values)
+        layout = struct.Struct("=" + "".join("Q" if kind.endswith("*") else CODES[kind] for kind in kinds))
+        self.pack = partial(layout.pack_into, self._buffer, 0)
 
 
 class Launcher:
@@ -71,26 +72,26 @@ class Launcher:
         Nothing is started where an axis of the grid is 0. TypeError says which argument is not what the kernel takes.
         """
         loaded = self._kernels.get(kernel) or self._load(kernel)
-        blocks = (grid, 1, 1) if type(grid) is int else (*grid, 1, 1)[:3]
+        blocks: Any = (grid, 1, 1) if type(grid) is int else grid if len(grid) == 3 else (*grid, 1, 1)[:3]
         if 0 in blocks:
             return
-        if len(arguments) != len(loaded.dtypes):
-            raise TypeError(f"{kernel.label} takes {len(loaded.dtypes)} arguments ({_signature(kernel)}), got {len(arguments)}")
-        values = []
-        for argument, dtype in zip(arguments, loaded.dtypes):
-            if dtype is None:
-                values.append(argument)
-            elif type(argument) is CudaArray and argument.dtype is dtype:
-                values.append(argument.pointer)
-            else:
-                values.append(_pointer(kernel, argument, len(values)))
+        values = list(arguments)
+        try:
+            for place, dtype in loaded.pointers:
+                array = values[place]
+                if array.dtype is not dtype:
+                    raise AttributeError
+                values[place] = array.pointer
+        except (AttributeError, IndexError):                   # no CudaArray of just this dtype
+            values = _fitted(kernel, arguments)
         try:
             with loaded.lock:
-                loaded.pack(values)
+                loaded.pack(*values)
                 self._driver.launch(loaded.function, blocks, loaded.threads, loaded.shared, loaded.addresses)
             if self._blocking():
                 self._driver.synchronize()
         except struct.error as problem:
+            _fitted(kernel, arguments)
             raise TypeError(f"{_call(kernel, blocks, arguments)}: {problem}; it takes {_signature(kernel)}") from None
         except CudaError as problem:
             raise self._explained(problem, kernel, blocks, arguments) from problem
@@ -109,15 +110,20 @@ class Launcher:
         return RuntimeError(said)
 
 
-def _pointer(kernel: CudaKernel, argument: Any, place: int) -> int:
-    """The address for a pointer parameter whose argument is not an array of exactly its dtype: None is 0, bool is a byte."""
-    name, kind = kernel.parameters[place]
-    wanted = kind[:-1]
+def _fitted(kernel: CudaKernel, arguments: tuple[Any, ...]) -> list[Any]:
+    """The values of arguments that are not all numbers, and arrays of the kernel's dtypes: None is address 0, a bool is a byte."""
+    if len(arguments) != len(kernel.parameters):
+        raise TypeError(f"{kernel.label} takes {len(kernel.parameters)} arguments ({_signature(kernel)}), got {len(arguments)}")
+    return [_pointer(kernel, name, kind[:-1], argument) if kind.endswith("*") else argument
+            for (name, kind), argument in zip(kernel.parameters, arguments)]
+
+
+def _pointer(kernel: CudaKernel, name: str, wanted: str, argument: Any) -> int:
     if argument is None:
         return 0
     if isinstance(argument, CudaArray) and (argument.dtype == wanted or (argument.dtype == np.bool_ and wanted == "uint8")):
         return argument.pointer
-    got = f"a CudaArray of {argument.dtype}" if isinstance(argument, CudaArray) else f"{type(argument).__name__}"
+    got = f"a CudaArray of {argument.dtype}" if isinstance(argument, CudaArray) else type(argument).__name__
     raise TypeError(f"{kernel.label}: {name} must be a CudaArray of {wanted} or None, got {got}")
 
 
