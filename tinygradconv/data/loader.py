@@ -18,7 +18,7 @@ from .augment.normalize import Normalize
 from .dataset import DataSet, Split
 
 SHOWN = 8                       # positions of images in a note of an error
-SMALL = 256 * 1024              # bytes of a batch, in float32, up to which it is made faster than it is handed from thread to thread
+SMALL = 256 * 1024              # bytes of a batch, in float32, up to which no thread is started for it
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,8 +129,8 @@ class Loader:
 def workers_for(shape: Sequence[int], batch_size: int, augment: Any) -> int:
     """How many threads make batches of images (H, W, C) where nobody says: none up to 256 KB of float32, else one.
 
-    The kernels of a training use every core. A worker takes one from them now and then, and a small step waits longer for that than
-    for the batch. What a function of one's own takes is not known: it gets a worker.
+    The kernels of a training use every core, so a worker takes its time from them in any case; a small batch is not worth what handing
+    it over costs beside that. What a function of one's own takes is not known: it gets a worker.
     """
     ours = augment is None or isinstance(augment, Augmentation | tuple | list)
     return 0 if ours and 4 * batch_size * math.prod(shape) <= SMALL else 1
