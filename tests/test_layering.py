@@ -89,6 +89,48 @@ def test_kernels_import_nothing_of_ours():
                                       if isinstance(n, ast.ImportFrom) and n.module], path
 
 
+# The packages of the CUDA back end, and the only files that may import them; only intrinsics.py, which the compiler imports when it
+# compiles, may do so where it is imported itself.
+CUDA_PACKAGES = {
+    "numba": {"tinygradconv/backends/cuda/compiler.py", "kernels/cuda/intrinsics.py"},
+    "llvmlite": {"kernels/cuda/intrinsics.py"},
+    "cuda.core": {"tinygradconv/backends/cuda/compiler.py"},
+    "cuda.bindings": {"tinygradconv/backends/cuda/driver.py"},
+    "cuda.pathfinder": {"tinygradconv/backends/cuda/toolchain.py"},
+}
+
+
+def cuda_imports(path: Path):
+    """(package, whether at import time) of every import of CUDA_PACKAGES in a file."""
+    tree = ast.parse(path.read_text())
+    inside = {id(node) for outer in ast.walk(tree) if isinstance(outer, (ast.FunctionDef, ast.Lambda)) for node in ast.walk(outer)}
+    for node in ast.walk(tree):
+        named = []
+        if isinstance(node, ast.Import):
+            named = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            named = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        for package in CUDA_PACKAGES:
+            if any(f"{name}.".startswith(f"{package}.") for name in named):
+                yield package, id(node) not in inside
+
+
+def test_the_packages_of_cuda_are_imported_in_few_places_and_late():
+    root, found = ROOT.parent, {}
+    for path in [*ROOT.rglob("*.py"), *(root / "kernels").rglob("*.py")]:
+        name = path.relative_to(root).as_posix()
+        for package, early in cuda_imports(path):
+            found.setdefault(package, set()).add(name)
+            assert not early or name == "kernels/cuda/intrinsics.py", f"{name} imports {package} when it is imported"
+    assert found == CUDA_PACKAGES
+
+
+def test_an_early_import_of_cuda_would_be_found(tmp_path):
+    planted = tmp_path / "planted.py"
+    planted.write_text("from numba import cuda\ndef late():\n    from cuda import bindings\n    import cuda.core.utils\n")
+    assert list(cuda_imports(planted)) == [("numba", True), ("cuda.bindings", False), ("cuda.core", False)]
+
+
 def test_there_is_no_cycle_of_imports():
     graph: dict[str, set[str]] = {}
     names = {".".join(parts) for _, parts in modules()} | {".".join(parts[:-1]) for _, parts in modules() if parts[-1] == "__init__"}

@@ -138,7 +138,15 @@ def test_in_debug_mode_a_block_is_exact_and_poisoned_at_both_ends_of_its_life(dr
     ctypes.memset(pointer, 0, 7)
     del block
     assert allocator.statistics() == {"in_use": 0, "cached": 0, "peak": 7}
-    assert driver.calls[-3:] == [("fill", pointer, 0xFF, 7), ("free", pointer), ("synchronize",)] and not driver.held
+    assert driver.calls[-3:] == [("fill", pointer, 0xFF, 7), ("synchronize",), ("free", pointer)] and not driver.held
+
+
+def test_nothing_is_given_back_while_something_under_way_may_use_it(driver, allocator):
+    block = allocator.take(700)
+    driver.fill(block.pointer, 0, 700)                                 # to be done at the last moment
+    del block
+    allocator.release()
+    assert driver.calls[-2][0] == "synchronize" and not driver.held
 
 
 def test_threads_may_take_and_drop_at_once(allocator):

@@ -89,9 +89,10 @@ def test_so_do_constants_limits_architecture_and_tools():
     assert len(set(names)) == len(names)
 
 
-def test_the_text_of_the_intrinsics_is_part_of_the_name(monkeypatch):
+def test_the_text_of_our_compiler_is_part_of_the_name(monkeypatch):
     before = key(kernels.tensor_core())
-    monkeypatch.setattr(cache, "_intrinsics", lambda: "another text")
+    assert "ldmatrix" in cache._compilers_text() and "def to_ptx" in cache._compilers_text()
+    monkeypatch.setattr(cache, "_compilers_text", lambda: "another text")
     assert key(kernels.tensor_core()) != before
 
 

@@ -11,6 +11,7 @@ import pytest
 from tinygradconv.kernels.cuda.language import CudaKernel, float32, float64, kernel
 
 import tinygradconv  # noqa: F401  (makes tinygradconv.kernels importable)
+from tinygradconv.backends.cuda import compiler
 from tinygradconv.backends.cuda.compiler import ARCHITECTURES, compile, to_ptx
 from tinygradconv.backends.cuda.report import Compiled, Report, broken_rules, register_budget
 from tinygradconv.backends.cuda.sass import counted_in_listing, counted_in_ptx, disassembled, disassembler
@@ -39,7 +40,7 @@ def test_a_kernel_becomes_machine_code_that_keeps_the_rules(numba, T, architectu
 
 def test_constants_and_device_functions_are_compiled_in(numba):
     ptx = to_ptx(kernels.axpy(float32), "sm_90")
-    assert ".target sm_90" in ptx and "0f40400000" in ptx                            # 3.0, SCALE, in hexadecimal
+    assert ".target sm_90\n" in ptx and "0f40400000" in ptx                            # 3.0, SCALE, in hexadecimal
     assert "call" not in re.sub(r"//.*", "", ptx)                                   # inlined
     assert "fma.rn.f64" in to_ptx(kernels.axpy(float64), "sm_80")
 
@@ -83,8 +84,15 @@ def test_tensor_cores_are_seen_in_the_machine_code(numba, architecture):
 
 
 def test_what_numba_does_not_understand_is_said_with_the_kernels_name(numba):
-    with pytest.raises(RuntimeError, match=r"(?s)^misspelt does not compile for sm_90: .*'w'"):
+    with pytest.raises(RuntimeError, match=r"(?s)^misspelt does not compile: .*'w'"):
         compile(kernels.misspelt(), "sm_90")
+
+
+def test_one_ptx_is_linked_for_both_gpus(numba, monkeypatch):
+    targets = []
+    monkeypatch.setattr(compiler, "to_ptx", lambda made, target: targets.append(target) or to_ptx(made, target))
+    cubins = {compile(kernels.reverse(64), architecture).cubin for architecture in ("sm_80", "sm_90", "sm_90a")}
+    assert targets == ["sm_80", "sm_80", "sm_90a"] and len(cubins) == 3
 
 
 @pytest.mark.parametrize("architecture", ["90", "sm_9", "sm_90x", "compute_90"])

@@ -56,7 +56,9 @@ def backend_named(device: str) -> Backend:
     if device == "cpu":
         return CPU
     if device == "cuda":
-        raise RuntimeError("to('cuda'): this version of tinygradconv has no CUDA back end yet; tensors stay on 'cpu'")
+        from .cuda.toolchain import obstacles
+        raise RuntimeError(f"to('cuda'): {'; '.join(obstacles() or ['this version of tinygradconv has no CUDA back end yet'])}. "
+                           f"Tensors stay on 'cpu'; `tinygradconv doctor` says what this machine has")
     raise ValueError(f"device must be 'cpu' or 'cuda', got {device!r}")
 
 

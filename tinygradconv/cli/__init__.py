@@ -11,11 +11,11 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
-from . import curves, diagram, eval, experiment, models, plan, predict, summary, tables, train
+from . import curves, diagram, doctor, eval, experiment, models, plan, predict, summary, tables, train
 from .arguments import Parser
 
 FAILED = 1
-COMMANDS = (train, eval, predict, curves, summary, models, plan, diagram, tables, experiment)
+COMMANDS = (train, eval, predict, curves, summary, models, plan, diagram, tables, experiment, doctor)
 
 
 def parser() -> Parser:

@@ -41,7 +41,7 @@ class Block:
 
 
 class Allocator:
-    """Blocks from a driver (`allocate`, `free`, `fill`, `memory`), for one stream.
+    """Blocks from a driver (`allocate`, `free`, `fill`, `memory`, `synchronize`), for one stream.
 
     With `debug`, no block is reused: each is an allocation of exactly its bytes, filled with 0xFF (NaN) when it is made and again before
     it is given back, so that compute-sanitizer sees what reads past an end or after the end, and a result shows what was never written.
@@ -83,7 +83,7 @@ class Allocator:
             self._peak = self._in_use
 
     def release(self) -> None:
-        """Give all that is cached back to the driver, which first waits for the GPU."""
+        """Give all that is cached back to the driver, after waiting for the GPU."""
         with self._lock:
             self._collect()
             self._release()
@@ -123,13 +123,16 @@ class Allocator:
             self._in_use -= nbytes
             if self._debug:
                 self._driver.fill(pointer, POISON, size)
+                self._driver.synchronize()
                 self._driver.free(pointer)
             else:
                 self._free.setdefault(size, []).append(pointer)
                 self._cached += size
 
     def _release(self) -> None:
-        """Give the lists' blocks back. Under the lock."""
+        """Give the lists' blocks back, when nobody computes with them any more. Under the lock."""
+        if self._free:
+            self._driver.synchronize()
         for pointers in self._free.values():
             for pointer in pointers:
                 self._driver.free(pointer)

@@ -51,6 +51,12 @@ class CudaArray:
             raise ValueError(f"reshape: {self.shape} has {self.size} elements, {shape} has {prod(shape)}")
         return CudaArray(self.block, shape, self.dtype, self.pointer)
 
+    def __getitem__(self, index: None) -> CudaArray:
+        """x[None]: the same memory with one more axis, of length 1, in front."""
+        if index is not None:
+            raise TypeError(f"a CudaArray has no parts ({index!r}); its numbers are read by kernels. Use the tensor's indexing")
+        return self.reshape((1, *self.shape))
+
     def __len__(self) -> int:
         if not self.shape:
             raise TypeError("an array with no axes has no length")

@@ -1,13 +1,14 @@
 """Compiled kernels on disk, so that the second process starts without compiling.
 
 A file's name is a digest of all that decides its content: the bytecode of the kernel and of every function it calls, the constants they
-close over, its signature and limits, the architecture, the versions of the compiler's parts. So nothing is ever out of date; a change
+close over, its signature and limits, the architecture, the compiler's parts. So nothing is ever out of date; a change
 makes a new name. A file is written beside and renamed, so two processes may write the same one at once; one that is damaged is as good as
 none, for its first line is a digest of the rest.
 """
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import json
 import os
@@ -34,7 +35,7 @@ def folder() -> Path:
 def key(kernel: CudaKernel, architecture: str, toolchain: dict[str, str] | None = None) -> str:
     """The name of what this kernel is compiled to."""
     said = [repr(sorted((versions() if toolchain is None else toolchain).items())), architecture, repr(kernel.parameters),
-            repr((kernel.threads, kernel.min_blocks, kernel.registers)), *_described(kernel.function, set()), _intrinsics()]
+            repr((kernel.threads, kernel.min_blocks, kernel.registers)), *_described(kernel.function, set()), _compilers_text()]
     return hashlib.sha256("\n".join(said).encode()).hexdigest()
 
 
@@ -80,10 +81,12 @@ def cached(compile: Callable[[CudaKernel, str], Compiled], kernel: CudaKernel, a
     return found
 
 
-def _intrinsics() -> str:
-    """The text of the module with the PTX: which of its words a kernel uses is not asked."""
+@functools.cache
+def _compilers_text() -> str:
+    """Our own part of the compiler: the module with the PTX of single instructions (which of them a kernel uses is not asked), and ours."""
     from tinygradconv import kernels
-    return (Path(kernels.__file__).parent / "cuda" / "intrinsics.py").read_text()
+    files = Path(kernels.__file__).parent / "cuda" / "intrinsics.py", Path(__file__).with_name("compiler.py")
+    return "\n".join(file.read_text() for file in files)
 
 
 def _described(function: types.FunctionType, seen: set[int]) -> Iterator[str]:

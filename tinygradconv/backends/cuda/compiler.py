@@ -14,7 +14,7 @@ import re
 import threading
 import types
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from tinygradconv.kernels.cuda import language
@@ -25,6 +25,7 @@ from .report import Compiled, Report
 from .sass import counted_in_ptx
 
 ARCHITECTURES = ("sm_80", "sm_90")
+PTX_FOR = {architecture: ARCHITECTURES[0] for architecture in ARCHITECTURES}       # PTX serves all later GPUs; the linker does the rest
 _LOCK = threading.Lock()                       # Numba compiles one function at a time anyway
 
 
@@ -33,15 +34,16 @@ def compile(kernel: CudaKernel, architecture: str) -> Compiled:
 
     RuntimeError with the compiler's words where the function is not one that Numba understands, ImportError where it is not installed.
     """
-    ptx = to_ptx(kernel, architecture)
+    ptx = to_ptx(kernel, PTX_FOR.get(architecture, architecture))
     entry = re.search(r"\.visible \.entry (\S+?)\(", ptx)
     assert entry is not None, "PTX without an entry"
     cubin, said = _linked(ptx, architecture)
     return Compiled(entry[1], cubin, _report(said, ptx))
 
 
+@lru_cache(maxsize=4)                          # the same PTX is linked for several GPUs, one after the other
 def to_ptx(kernel: CudaKernel, architecture: str) -> str:
-    """A kernel's PTX."""
+    """A kernel's PTX for an architecture and those after it ("sm_90a": for that one alone). Takes a second; all else is quick."""
     cuda = _numba()
     capability = _capability(architecture)
     with _LOCK, _as_if_on(capability):
@@ -51,7 +53,7 @@ def to_ptx(kernel: CudaKernel, architecture: str) -> str:
             ptx, _ = cuda.compile(function, signature, cc=capability, device=False, abi="numba", output="ptx",
                                   launch_bounds=(kernel.threads, kernel.min_blocks))
         except Exception as problem:
-            raise RuntimeError(f"{kernel.label} does not compile for {architecture}: {problem}") from problem
+            raise RuntimeError(f"{kernel.label} does not compile: {problem}") from problem
     return ptx
 
 

@@ -51,7 +51,7 @@ class Driver:
         return int(self._call("cuMemAlloc", nbytes))
 
     def free(self, pointer: int) -> None:
-        """Give back what `allocate` gave, after all that the GPU is doing."""
+        """Give back what `allocate` gave; nothing that was started may still use it."""
         self._call("cuMemFree", pointer)
 
     def memory(self) -> tuple[int, int]:

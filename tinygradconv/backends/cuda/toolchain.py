@@ -12,7 +12,7 @@ from typing import Any
 DRIVER_LIBRARY = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
 LEAST_DRIVER = 13000                                 # kernels are compiled by CUDA 13.0's libraries; an older driver cannot load them
 LEAST_ARCHITECTURE = 80                              # cp.async, tf32 and bfloat16 begin with sm_80
-INSTALL = "pip install 'tinygradconv[cuda]'"
+INSTALL = "in the repository's root run: pip install '.[cuda]'"
 
 # What must be there, and what may come with a system's CUDA toolkit instead.
 REQUIRED = ("numba", "numba-cuda", "cuda-core", "cuda-bindings")
@@ -109,10 +109,13 @@ def obstacles(machine: Machine | None = None, missing: list[str] | None = None) 
     machine = look() if machine is None else machine
     missing = missing_packages() if missing is None else missing
     found = [problem for problem in [_of_the_machine(machine)] if problem]
-    if missing:
-        found.append(f"{' and '.join([', '.join(missing[:-1]), missing[-1]] if missing[1:] else missing)} "
-                     f"{'are' if missing[1:] else 'is'} not installed: {INSTALL}")
-    return found
+    return [*found, not_installed(missing)] if missing else found
+
+
+def not_installed(packages: list[str]) -> str:
+    """That these packages are missing, and what to do."""
+    first, last = ", ".join(packages[:-1]), packages[-1]
+    return f"{f'{first} and {last} are' if first else f'{last} is'} not installed; {INSTALL}"
 
 
 def _of_the_machine(machine: Machine) -> str | None:
@@ -136,4 +139,4 @@ def dotted(version: int) -> str:
     return f"{version // 1000}.{version % 1000 // 10}"
 
 
-__all__ = ["GPU", "Machine", "look", "missing_packages", "obstacles", "version_of", "versions"]
+__all__ = ["GPU", "Machine", "look", "missing_packages", "not_installed", "obstacles", "version_of", "versions"]

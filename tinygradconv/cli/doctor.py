@@ -1,0 +1,96 @@
+"""tinygradconv doctor: what this machine has for computing on a GPU, what works, and what to install."""
+from __future__ import annotations
+
+import argparse
+import time
+from typing import Any
+
+from .arguments import integer
+
+
+def add(commands: Any) -> None:
+    """Its parser."""
+    doctor = commands.add_parser("doctor", help="what GPU, driver and compiler are here, what works and what to install",
+                                 description="What this machine has for computing on a GPU, what works, and what to install; with "
+                                             "--kernels, every CUDA kernel compiled and held to the rules, for which no GPU is needed.")
+    doctor.add_argument("--kernels", nargs="*", metavar="FOLDER",
+                        help="compile every kernel in every configuration for sm_80 and sm_90; exit with 1 where one spills, keeps a "
+                             "stack, is beyond its registers or lacks an instruction. FOLDER: only these, such as matmul")
+    doctor.add_argument("--processes", type=integer(1, 256), metavar="N", help="that compile for --kernels; default: TGC_THREADS")
+    doctor.set_defaults(parser=doctor, run=run)
+
+
+def run(asked: argparse.Namespace) -> int:
+    """Print what was found; the exit code."""
+    if asked.kernels is None:
+        return _machine()
+    return _kernels(asked)
+
+
+def _machine() -> int:
+    from tinygradconv.backends.cpu import instruction_set
+    from tinygradconv.backends.cuda import toolchain
+    from tinygradconv.settings import get
+    machine = toolchain.look()
+    lines = [("GPU", f"{gpu.name}, sm_{gpu.architecture}, {gpu.multiprocessors} multiprocessors, {gpu.memory / 2**30:.1f} GiB")
+             for gpu in machine.gpus] or [("GPU", "none")]
+    lines.append(("driver", "none" if machine.driver is None else f"for CUDA {toolchain.dotted(machine.driver)}"))
+    lines += [(package, toolchain.version_of(package) or "not installed") for package in toolchain.REQUIRED]
+    for package, library in toolchain.LIBRARIES.items():
+        lines.append((package, toolchain.version_of(package) or toolchain.library_path(library) or "not installed, nor in a CUDA toolkit"))
+    lines.append(("CPU", f"kernels for {instruction_set()}, {get('threads')} threads"))
+    compiles, emulates = _compiler(), toolchain.version_of("greenlet")
+    obstacles = toolchain.obstacles(machine)
+    lines += [("", ""), ("on the CPU", "works"), ("CUDA kernels compile", compiles),
+              ("… run in the emulator", "works" if emulates else "no: greenlet is not installed: pip install greenlet"),
+              ("… run on the GPU", f"no: {obstacles[0]}" if obstacles else "not yet: this version has no CUDA back end")]
+    lines += [("", obstacle) for obstacle in obstacles[1:]]
+    for name, found in lines:
+        print(f"{name.ljust(max(len(name) for name, _ in lines))}  {found}".rstrip())
+    return 0
+
+
+def _compiler() -> str:
+    """Whether the compiler works, tried on a kernel of one line."""
+    from tinygradconv.backends.cuda import survey, toolchain
+    missing = toolchain.missing_packages()
+    if missing:
+        return f"no: {toolchain.not_installed(missing)}"
+    began = time.perf_counter()
+    try:
+        survey.trial()
+    except Exception as problem:              # whatever a mixture of versions does wrong is what this is for
+        return f"no: {' '.join(str(problem).split())}"
+    return f"works (tried in {time.perf_counter() - began:.1f} s)"
+
+
+def _kernels(asked: argparse.Namespace) -> int:
+    from tinygradconv.backends.cuda import sass, survey
+    from tinygradconv.backends.cuda.compiler import ARCHITECTURES
+    from tinygradconv.settings import get
+    there = survey.folders()
+    unknown = [name for name in asked.kernels if name not in there]
+    if unknown:
+        raise ValueError(f"kernels/{unknown[0]} has no cuda.py; these have: {', '.join(there)}")
+    within = tuple(asked.kernels or there)
+    total = survey.configurations(within)
+    width = max((len(name) for name, _ in total), default=0)
+    print(f"{'configuration'.ljust(width)}  GPU    registers  shared  spills")
+    broken, spills = 0, 0
+    for row in survey.survey(within, processes=asked.processes or get("threads")):
+        report = row.report
+        counts = "did not compile" if report is None else f"{report.registers:9}  {report.shared:6}  {report.spill_stores:6}"
+        print(f"{row.name.ljust(width)}  {row.architecture}  {counts}", flush=True)
+        for rule in row.broken:
+            print(f"    {rule}", flush=True)
+        broken += bool(row.broken)
+        spills += report is not None and report.spill_stores + report.spill_loads > 0
+    have, lacking = survey.covered(within)
+    if not asked.kernels and lacking:
+        print(f"not for CUDA yet: {', '.join(lacking)}")
+    if sass.disassembler() is None:
+        print("without nvdisasm instructions were looked for in the PTX, not in the machine code: pip install nvidia-cuda-nvdisasm")
+    if broken:
+        print(f"{broken} of {len(total) * len(ARCHITECTURES)} break a rule")
+    print(f"{len(have)} kernels, {len(total)} configurations, {' '.join(ARCHITECTURES)}, {spills} spills")
+    return 1 if broken else 0
