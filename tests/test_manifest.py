@@ -38,6 +38,23 @@ def test_the_cython_form_has_the_manifests_arguments(name):
         assert re.search(rf"^def {name}_{helper}\(", source, re.M), f"kernels/{row.folder}/ has no {name}_{helper}"
 
 
+def cuda_forms():
+    """(name, module) of every kernel that has a CUDA form."""
+    folders = sorted({row.folder for row in KERNELS.values() if (ROOT / "kernels" / row.folder / "cuda.py").is_file()})
+    for module in (importlib.import_module(f"tinygradconv.kernels.{folder}.cuda") for folder in folders):
+        assert callable(module.configurations), f"{module.__name__} has no configurations(): what is compiled?"
+        for name, row in KERNELS.items():
+            if module.__name__.split(".")[-2] == row.folder and hasattr(module, name):
+                yield name, module
+
+
+@pytest.mark.parametrize("name, module", list(cuda_forms()), ids=lambda value: value if isinstance(value, str) else "")
+def test_the_cuda_form_has_the_manifests_arguments(name, module):
+    function = getattr(module, name)
+    assert tuple(inspect.signature(function).parameters) == ("device", *KERNELS[name].arguments)
+    assert function.__doc__.startswith(f"reference.{name}. "), "say which definition it is, then what a thread owns"
+
+
 def test_what_is_packed_or_replaced_exists():
     for name, row in KERNELS.items():
         assert row.packs is None or (row.cpu and row.packs in row.arguments), name

@@ -1,7 +1,10 @@
 """The emulator of CUDA kernels: what it computes, and that it names each fault that a kernel can have."""
 from __future__ import annotations
 
+import linecache
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -289,3 +292,27 @@ def test_a_devices_memory_is_poisoned():
     y = device.empty((32,), np.float32)
     device.launch(kernel_of("y[t] = x[t]"), 1, numbers(32), y)
     assert (y == numbers(32)).all()
+
+
+def test_the_guide_is_right(tmp_path, capsys):
+    guide = (Path(__file__).parents[2] / "docs" / "emulator.md").read_text()
+    program = re.compile(r"```python\n(.*?)```\n", re.S)
+    programs, texts = program.findall(guide), re.findall(r"```\n(.*?)```\n", program.sub("", guide), re.S)
+    names = run_file(tmp_path / "first.py", programs[0] + programs[1])
+    assert capsys.readouterr().out in guide and len(programs) == 3
+    assert (names["y"].reshape(2, 64) == np.arange(128).reshape(2, 64)[:, ::-1]).all()
+    without = "".join(line for line in programs[0].splitlines(keepends=True) if "syncthreads" not in line)
+    with pytest.raises(Uninitialised) as caught:
+        run_file(tmp_path / "first.py", without)
+    assert any(" ".join(text.split()) == f"Uninitialised: {caught.value}" for text in texts)
+    product = run_file(tmp_path / "product.py", "import numpy as np\n" + programs[2])
+    np.testing.assert_allclose(product["y"], product["a"] @ product["b"], rtol=1e-5, atol=1e-5)
+
+
+def run_file(path, text):
+    """The names that a program makes, run from a file, so that its lines can be shown."""
+    path.write_text(text)
+    linecache.checkcache(str(path))
+    names: dict = {}
+    exec(compile(text, str(path), "exec"), names)
+    return names

@@ -9,7 +9,8 @@ now and then, the emulator makes an error every time: see faults.py. docs/emulat
 
     launch.py        emulate() and a device that host functions take
     threads.py       threads, warps, blocks: who runs, who waits for whom
-    words.py         what `cuda`, `ptx` and `math` mean in an emulated kernel
+    words.py         what `cuda` and `ptx` mean in an emulated kernel
+    meaning.py       how a kernel's function is given that meaning, and `math`
     memory.py        pointers, shared and local arrays: bounds, alignment
     order.py         which accesses are ordered by a barrier, and which race
     copies.py        cp.async: copies that land as late as they may

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .faults import InvalidAddress
+from .faults import InvalidAddress, place
 from .memory import Pointer
 
 
@@ -24,9 +24,9 @@ def start(thread: Any, shared: Pointer, i: int, origin: Pointer, j: int, given: 
         origin.cells(j, count, itemsize)                       # inside the array, as far as it is read
     if (origin.values.ctypes.data + (origin.at + j) * itemsize) % size:
         thread.fail(InvalidAddress, f"copies from {origin.name}[{j}], whose address is not a multiple of {size} bytes")
-    cells = shared.cells(i, whole, size)
+    cells, at = shared.cells(i, whole, size), place()
     for cell, index in cells:
-        shared.order.begin_copy(cell, thread.stamp, index)
+        shared.order.begin_copy(cell, thread.stamp, index, at)
     shared.raw(i, whole).view(np.uint8)[:] = 0xFF
     thread.started.append((shared, i, cells, origin, j, count, whole))
 

@@ -5,7 +5,6 @@ import linecache
 import sys
 import types
 from pathlib import Path
-from typing import NamedTuple
 
 MARK = "__emulated__"                     # a name among the globals of every emulated function: so its frames are found on the stack
 
@@ -34,15 +33,13 @@ class Stuck(KernelFault):
     """Threads wait for others that will never come: a barrier, or a warp's instruction, that not all of them reach."""
 
 
-class Place(NamedTuple):
-    """A line of a kernel."""
+Place = tuple[types.CodeType, int]        # a line of a kernel
 
-    code: types.CodeType
-    line: int
 
-    def __str__(self) -> str:
-        text = linecache.getline(self.code.co_filename, self.line).strip()
-        return f"line {self.line}" + (f" ({text})" if text else "")
+def line_of(at: Place) -> str:
+    """"line 12 (s[i] = x)"."""
+    text = linecache.getline(at[0].co_filename, at[1]).strip()
+    return f"line {at[1]}" + (f" ({text})" if text else "")
 
 
 def place() -> Place:
@@ -50,9 +47,9 @@ def place() -> Place:
     frame = sys._getframe(1)
     while MARK not in frame.f_globals:
         frame = frame.f_back
-    return Place(frame.f_code, frame.f_lineno)
+    return frame.f_code, frame.f_lineno
 
 
 def describe(label: str, block: tuple[int, int, int], thread: int, at: Place) -> str:
     """"matmul, block (0, 1, 0), thread 37, cuda.py line 12 (s[i] = x)": where a fault happened."""
-    return f"{label}, block {tuple(block)}, thread {thread}, {Path(at.code.co_filename).name} {at}"
+    return f"{label}, block {tuple(block)}, thread {thread}, {Path(at[0].co_filename).name} {line_of(at)}"

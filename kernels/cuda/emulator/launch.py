@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 
 from ..language import SCALARS, CudaKernel
+from .meaning import emulated
 from .memory import global_pointer
 from .order import Order
 from .threads import Block
 from .watch import Watch
-from .words import TOGETHER, CudaWords, Position, PtxWords, emulated
+from .words import TOGETHER, CudaWords, Position, PtxWords
 
 
 class Launch:

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import byte_bounds
 
-from ..language import scalar_of
-from .faults import InvalidAddress, Uninitialised
+from ..language import Scalar, scalar_of
+from .faults import InvalidAddress, Uninitialised, place
 from .order import Order
 
 
@@ -27,26 +27,25 @@ class Pointer:
 
     def __getitem__(self, i: int) -> Any:
         at = self._check(i, 1)
-        self._note(self.order.read, at, i)
+        self._note(self.order.read, at, i, 1)
         return self.read(self.values[at])
 
     def __setitem__(self, i: int, value: Any) -> None:
         at = self._check(i, 1)
-        self._note(self.order.write, at, i)
+        self._note(self.order.write, at, i, 1)
         self.values[at] = self.store(value)
 
     def take(self, i: int, count: int, alignment: int) -> np.ndarray:
         """`count` elements in one access, their address a multiple of `alignment` bytes."""
         at = self._check(i, count, alignment)
-        for k in range(count):
-            self._note(self.order.read, at + k, i + k)
+        self._note(self.order.read, at, i, count)
         return self.values[at:at + count].copy()
 
     def put(self, i: int, values: Any, alignment: int) -> None:
         """All of `values` in one access."""
         at = self._check(i, len(values), alignment)
+        self._note(self.order.write, at, i, len(values))
         for k, value in enumerate(values):
-            self._note(self.order.write, at + k, i + k)
             self.values[at + k] = self.store(value)
 
     def cells(self, i: int, count: int, alignment: int) -> list[tuple[int, int]]:
@@ -58,10 +57,12 @@ class Pointer:
         """The elements themselves, nothing checked or noted."""
         return self.values[self.at + i:self.at + i + count]
 
-    def _note(self, note: Any, at: int, i: int) -> None:
-        stamp, cell = self.launch.thread.stamp, self.base + at * self.step
-        for part in range(self.span):
-            note(cell + part, stamp, i)
+    def _note(self, note: Any, at: int, i: int, count: int) -> None:
+        stamp, line, cell = self.launch.thread.stamp, place(), self.base + at * self.step
+        for k in range(count):
+            for part in range(self.span):
+                note(cell + part, stamp, i + k, line)
+            cell += self.step
 
     def _check(self, i: int, count: int, alignment: int = 1) -> int:
         """The position of element i in `values`; InvalidAddress if it or one of those after it lies outside, or the address is crooked."""
@@ -79,7 +80,7 @@ class Pointer:
 
 def global_pointer(launch: Any, name: str, array: np.ndarray) -> Pointer:
     """A pointer to the first element of an array with any strides; what lies between its elements can be reached too."""
-    forwards = array[tuple(slice(None, None, -1) if stride < 0 else slice(None) for stride in array.strides)]
+    forwards = array[(..., *(slice(None, None, -1) if stride < 0 else slice(None) for stride in array.strides))]
     low, high = byte_bounds(array) if array.size else (array.ctypes.data, array.ctypes.data)
     flat = np.lib.stride_tricks.as_strided(forwards, ((high - low) // array.itemsize,), (array.itemsize,), writeable=array.flags.writeable)
     at = (array.ctypes.data - low) // array.itemsize if array.size else 0
@@ -113,8 +114,9 @@ class LocalArray:
 
     __slots__ = ("cells", "convert", "launch")
 
-    def __init__(self, launch: Any, size: int, convert: Any) -> None:
-        self.launch, self.convert, self.cells = launch, convert, [None] * size
+    def __init__(self, launch: Any, size: int, T: Scalar) -> None:
+        self.launch, self.cells = launch, [None] * size
+        self.convert = T.dtype.type if T.dtype.kind == "f" else T
 
     def __getitem__(self, i: int) -> Any:
         if not 0 <= i < len(self.cells):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, NoReturn
 
-from .faults import LostCopy, Place, Race, Uninitialised, place
+from .faults import LostCopy, Place, Race, Uninitialised, line_of
 
 
 class Stamp:
@@ -38,12 +38,11 @@ class Order:
         self.readers: dict[Any, dict[Any, tuple[Stamp, Place]]] = {}
         self.flying: dict[Any, tuple[Stamp, Place]] = {}                 # cells that cp.async is filling
 
-    def read(self, cell: Any, stamp: Stamp, index: int) -> None:
-        """Note that a thread reads a cell; KernelFault where it must not."""
+    def read(self, cell: Any, stamp: Stamp, index: int, at: Place) -> None:
+        """Note that a thread reads a cell, at a line of the kernel; KernelFault where it must not."""
         if self.flying and cell in self.flying:
             self._lost(cell, stamp, index, "reads")
         last = self.writer.get(cell)
-        at = place()
         if last is not None:
             if last[0] is not stamp and not last[0].before(stamp):
                 self._race(stamp, index, "reads", last, "writes")
@@ -55,7 +54,7 @@ class Order:
             readers = self.readers[cell] = {}
         readers[stamp.thread] = stamp, at
 
-    def write(self, cell: Any, stamp: Stamp, index: int) -> None:
+    def write(self, cell: Any, stamp: Stamp, index: int, at: Place) -> None:
         """Note that a thread writes a cell; KernelFault where it must not."""
         if self.flying and cell in self.flying:
             self._lost(cell, stamp, index, "writes")
@@ -65,11 +64,11 @@ class Order:
         for earlier in self.readers.pop(cell, {}).values():
             if not earlier[0].before(stamp):
                 self._race(stamp, index, "writes", earlier, "reads")
-        self.writer[cell] = stamp, place()
+        self.writer[cell] = stamp, at
 
-    def begin_copy(self, cell: Any, stamp: Stamp, index: int) -> None:
+    def begin_copy(self, cell: Any, stamp: Stamp, index: int, at: Place) -> None:
         """Note that a thread starts a copy into a cell: a write that has not landed."""
-        self.write(cell, stamp, index)
+        self.write(cell, stamp, index, at)
         self.flying[cell] = self.writer[cell]
 
     def end_copy(self, cell: Any, stamp: Stamp) -> None:
@@ -81,9 +80,9 @@ class Order:
         there = "" if other[0].block is stamp.block else f" of block {tuple(other[0].block.position)}"
         cure = ("No barrier lies between: put cuda.syncthreads() there" if not there else
                 "Blocks run in any order: let one block own the cell")
-        stamp.thread.fail(Race, f"{what} {self.name}[{index}], which thread {other[0].number}{there} {did} at {other[1]}. {cure}")
+        stamp.thread.fail(Race, f"{what} {self.name}[{index}], which thread {other[0].number}{there} {did} at {line_of(other[1])}. {cure}")
 
     def _lost(self, cell: Any, stamp: Stamp, index: int, what: str) -> NoReturn:
         issuer, at = self.flying[cell]
-        stamp.thread.fail(LostCopy, f"{what} {self.name}[{index}], which the cp_async of thread {issuer.number} at {at} may still be "
-                                    f"filling. That thread must ptx.cp_wait for it first, then all of them meet at a barrier")
+        stamp.thread.fail(LostCopy, f"{what} {self.name}[{index}], which the cp_async of thread {issuer.number} at {line_of(at)} may "
+                                    f"still be filling. That thread must ptx.cp_wait for it first, then all of them meet at a barrier")

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, NoReturn
 import numpy as np
 from greenlet import greenlet
 
-from .faults import KernelFault, Place, Stuck, describe, place
+from .faults import KernelFault, Place, Stuck, describe, line_of, place
 from .order import Stamp
 
 WARP = 32
@@ -127,7 +127,7 @@ class Block:
                 self._stuck(first, f"waits for thread {other.number}, which has returned. Let every thread come to it, and put the "
                                    f"condition around the work instead")
             if other.waits.word != first.waits.word or other.waits.at != first.waits.at:
-                self._stuck(first, f"waits for thread {other.number}, which waits in {other.waits.word} at {other.waits.at}")
+                self._stuck(first, f"waits for thread {other.number}, which waits in {other.waits.word} at {line_of(other.waits.at)}")
 
     def _stuck(self, thread: Thread, why: str) -> NoReturn:
         here = describe(self.launch.kernel.label, self.position, thread.number, thread.waits.at)

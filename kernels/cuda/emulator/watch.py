@@ -70,7 +70,8 @@ class Watch:
         before = self._seen.get(id(frame), {})
         changed = ", ".join(f"{name} = {value}" for name, value in now.items() if before.get(name) != value)
         self._seen[id(frame)] = now
-        self.write(f"{number:5d} {linecache.getline(frame.f_code.co_filename, number).rstrip():70s} {changed}".rstrip())
+        text = linecache.getline(frame.f_code.co_filename, number).split("  #")[0].rstrip()          # without its comment
+        self.write(f"{number:5d} {text:60s} {changed}".rstrip())
 
 
 def _text(value: Any) -> str:

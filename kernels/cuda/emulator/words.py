@@ -1,18 +1,12 @@
-"""What `cuda`, `ptx` and `math` mean in an emulated kernel, and how a kernel's function is given these meanings."""
+"""What `cuda` and `ptx` mean in an emulated kernel."""
 from __future__ import annotations
 
-import builtins
-import math
-import types
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..language import DeviceFunction, Scalar, float32, uint32
-from ..language import cuda as cuda_words
-from ..language import ptx as ptx_words
+from ..language import Scalar, float32, uint32
 from . import copies, tensor_cores
-from .faults import MARK
 from .memory import LocalArray, Pointer, SharedMemory
 
 DYNAMIC_UNIT = 2                          # bytes: dynamic shared memory may be seen as numbers of 2, 4 and 8 bytes
@@ -200,43 +194,3 @@ TOGETHER = {
     "mma_tf32": tensor_cores.mma_tf32,
     "mma_bf16": tensor_cores.mma_bf16,
 }
-
-
-class MathWords:
-    """The module `math` in a kernel: float32 in, float32 out, and no exceptions."""
-
-    def __getattr__(self, name: str) -> Any:
-        function = getattr(np, name, None)
-        if function is None:                                   # erf, erfc, lgamma
-            return lambda x: (x.dtype.type if isinstance(x, np.floating) else np.float64)(getattr(math, name)(x))
-        if not callable(function):
-            return getattr(math, name)                         # pi, inf
-        return lambda *values: function(*(np.float64(v) if isinstance(v, int | float) else v for v in values))
-
-
-def emulated(function: types.FunctionType, launch: Any) -> types.FunctionType:
-    """The same code, with what it refers to given a meaning: words, `math`, and device functions, which are treated so too."""
-    known = {cuda_words: launch.cuda, ptx_words: launch.ptx}
-
-    def meaning(value: Any) -> Any:
-        if value is math:
-            return MathWords()
-        if isinstance(value, DeviceFunction):
-            if value not in known:
-                known[value] = rebuilt(value.function)
-            return known[value]
-        return known.get(value, value) if isinstance(value, type(cuda_words)) else value
-
-    def rebuilt(function: types.FunctionType) -> types.FunctionType:
-        used = {name: meaning(function.__globals__[name]) for name in _names(function.__code__) if name in function.__globals__}
-        cells = tuple(types.CellType(meaning(cell.cell_contents)) for cell in function.__closure__ or ())
-        used |= {MARK: True, "__builtins__": builtins}
-        return types.FunctionType(function.__code__, used, function.__name__, function.__defaults__, cells)
-
-    return rebuilt(function)
-
-
-def _names(code: types.CodeType) -> set[str]:
-    """All global names that the code may look up, also in comprehensions."""
-    inner = (constant for constant in code.co_consts if isinstance(constant, types.CodeType))
-    return set(code.co_names).union(*map(_names, inner))
