@@ -17,7 +17,7 @@ from tinygradconv.train.loop import train
 from tinygradconv.train.memory import resident_bytes
 from tinygradconv.train.progress import Progress
 from tinygradconv.train.recipe import Recipe
-from tinygradconv.train.snapshot import Position
+from tinygradconv.train.state import Position
 
 from . import toy
 

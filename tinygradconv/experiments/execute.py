@@ -35,7 +35,7 @@ def _train(place: Place, net: Net, where: str) -> int:
     run = place.run(net)
     try:
         state, _ = run.load()
-        if state is not None and state.position.epoch >= net.recipe.epochs:
+        if state is not None and net.recipe.ended(state.position.epoch, state.early_stop.get("waited", 0)):
             return 0
         data = place.images(net.images)
         if data.checksum() != run.config["data_crc32"]:

@@ -18,7 +18,8 @@ from .loop import train
 from .progress import Progress
 from .recipe import Recipe
 from .recipes import recipe_named
-from .snapshot import Position, Run
+from .snapshot import Run
+from .state import Position
 from .training import Training
 from .weights import load_weights, weights_of
 

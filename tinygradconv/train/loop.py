@@ -14,7 +14,8 @@ from .interrupt import Interrupted, Stop
 from .progress import Progress
 from .recipe import Recipe
 from .record import SAVE_EVERY, Record
-from .snapshot import Position, Run
+from .snapshot import Run
+from .state import Position
 from .training import Training
 
 

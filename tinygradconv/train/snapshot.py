@@ -28,9 +28,9 @@ from tinygradconv.interop.files import NEW, mend, sync_folder, write_whole
 
 from . import config as config_json
 from .log import Log
-from .state import STATES, Position, Snapshot, State, newest
+from .state import STATES, Snapshot, State, newest
 
-__all__ = ["Position", "Run", "State", "free_folder"]
+__all__ = ["Run", "free_folder"]
 
 
 class Run:

@@ -32,7 +32,7 @@ from .ema import EMA
 from .evaluate import correct_of, evaluate
 from .optim import match_arrays
 from .recipe import Recipe
-from .snapshot import Position, State
+from .state import Position, State
 from .weights import load_weights, weights_of
 
 
