@@ -42,6 +42,14 @@ def coordinates(i, axes, n0, n1, n2, n3, n4):
 
 
 @device
+def offset(i, axes, n0, n1, n2, n3, n4, s0, s1, s2, s3, s4, s5):
+    """How far element i lies from the first; of one axis, that is a step for each."""
+    if axes == 1:
+        return i * s5
+    return place(coordinates(i, axes, n0, n1, n2, n3, n4), s0, s1, s2, s3, s4, s5)
+
+
+@device
 def place(c, s0, s1, s2, s3, s4, s5):
     """How far the element at coordinates c lies from the first."""
     return c[0] * s0 + c[1] * s1 + c[2] * s2 + c[3] * s3 + c[4] * s4 + c[5] * s5

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..cuda.host import axis_arguments, blocks, is_contiguous, merged
 from ..cuda.language import CudaKernel, Scalar, cuda, float32, float64, int32, int64, kernel, scalar_of, uint8
-from ..cuda.walk import AXES, coordinates, place, step_parameters
+from ..cuda.walk import AXES, coordinates, offset, place, step_parameters
 from . import functions
 
 THREADS, EACH = 256, 4
@@ -32,10 +32,7 @@ def unary_kernel(op: str, T: Scalar, U: Scalar) -> CudaKernel:
         for k in range(EACH):
             i = first + k * THREADS
             if i < size:
-                if axes == 1:
-                    held[k] = x[i * x5]
-                else:
-                    held[k] = x[place(coordinates(i, axes, n0, n1, n2, n3, n4), x0, x1, x2, x3, x4, x5)]
+                held[k] = x[offset(i, axes, n0, n1, n2, n3, n4, x0, x1, x2, x3, x4, x5)]
         for k in range(EACH):
             i = first + k * THREADS
             if i < size:
@@ -106,17 +103,11 @@ def copy_kernel(T: Scalar, U: Scalar, truth: bool) -> CudaKernel:
         for k in range(EACH):
             i = first + k * THREADS
             if i < size:
-                if axes == 1:
-                    held[k] = x[i * x5]
-                else:
-                    held[k] = x[place(coordinates(i, axes, n0, n1, n2, n3, n4), x0, x1, x2, x3, x4, x5)]
+                held[k] = x[offset(i, axes, n0, n1, n2, n3, n4, x0, x1, x2, x3, x4, x5)]
         for k in range(EACH):
             i = first + k * THREADS
             if i < size:
-                if axes == 1:
-                    y[i * y5] = U(held[k] != T(0) if truth else held[k])
-                else:
-                    y[place(coordinates(i, axes, n0, n1, n2, n3, n4), y0, y1, y2, y3, y4, y5)] = U(held[k] != T(0) if truth else held[k])
+                y[offset(i, axes, n0, n1, n2, n3, n4, y0, y1, y2, y3, y4, y5)] = U(held[k] != T(0) if truth else held[k])
     return copy
 
 
