@@ -255,6 +255,7 @@ def test_a_failure_has_no_traceback_and_wrong_usage_exits_with_2():
     ("TGC_THREADS", "many", "TGC_THREADS='many': must be an integer from 1 to 1024"),
     ("TGC_THREADS", "100000", "TGC_THREADS='100000': must be at most 1024"),
     ("TGC_BACKEND", "cuda", "TGC_BACKEND='cuda': must be one of 'cpu', 'reference'"),
+    ("TGC_PRECISION", "fp16", "TGC_PRECISION='fp16': must be one of 'fp32', 'tf32', 'bf16'"),
     ("TGC_ISA", "avx", "TGC_ISA='avx': must be one of"), ("TGC_ANOMALY", "maybe", "TGC_ANOMALY='maybe': must be 1 or 0")])
 def test_a_bad_environment_variable_is_named_at_import(variable, value, said):
     process = program("import tinygradconv", **{variable: value})

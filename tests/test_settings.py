@@ -39,6 +39,7 @@ def test_other_threads_keep_theirs():
     (dict(threads=0), "threads=0: must be at least 1"),
     (dict(backend="gpu"), "backend='gpu': must be one of 'cpu', 'reference'"),
     (dict(exact="perhaps"), "exact='perhaps': must be 1 or 0"),
+    (dict(precision="fp16"), "precision='fp16': must be one of 'fp32', 'tf32', 'bf16'"),
 ])
 def test_wrong_settings_say_what_there_is(changes, message):
     with pytest.raises(ValueError, match=message):
@@ -59,6 +60,16 @@ def test_convolutions_are_neither_exact_nor_tuned_unless_asked():
     assert run(code, TGC_EXACT="0", TGC_TUNE="").stdout.split() == ["False", "False"]
     assert run(code, TGC_EXACT="1", TGC_TUNE="true").stdout.split() == ["True", "True"]
     assert not SETTINGS["exact"].default() and not SETTINGS["tune"].default()
+
+
+def test_the_gpu_computes_exactly_and_without_waiting_unless_asked():
+    names = ("precision", "launch_blocking", "poison")
+    code = f"from tinygradconv.settings import get; print(*map(get, {names}))"
+    assert [SETTINGS[name].default() for name in names] == ["fp32", False, False]
+    asked = dict(TGC_PRECISION="bf16", TGC_LAUNCH_BLOCKING="1", TGC_POISON="yes")
+    assert run(code, **asked).stdout.split() == ["bf16", "True", "True"]
+    with tgc.settings(precision="tf32"):
+        assert get("precision") == "tf32"
 
 
 @pytest.mark.parametrize("text, threads", [("7", 7), ("3,2", 3), ("9999", 1024), ("0", None), ("-2", None), ("²", None), ("many", None)])

@@ -90,6 +90,12 @@ SETTINGS: dict[str, Setting] = {
                     "1 times the algorithms of every convolution that is met and keeps to the fastest; the last bits then depend on it"),
     "anomaly": Setting("TGC_ANOMALY", lambda: False, _flag, "at each op",
                        "1 checks every result, forward and backward, and names the op and line where the first NaN or infinity was born"),
+    "precision": Setting("TGC_PRECISION", lambda: "fp32", _one_of("fp32", "tf32", "bf16"), "at each matmul and convolution on the GPU",
+                         "what tensor cores round the operands of a product to, sums staying float32; 'fp32' rounds nothing and uses none"),
+    "launch_blocking": Setting("TGC_LAUNCH_BLOCKING", lambda: False, _flag, "at each kernel on the GPU",
+                               "1 waits for each kernel to end, so that what goes wrong in it is said with its name and shapes"),
+    "poison": Setting("TGC_POISON", lambda: False, _flag, "at each array made on the GPU",
+                      "1 fills fresh arrays with NaN (integers with -1), so that what a kernel reads, or leaves, unwritten shows"),
     "data": Setting("TGC_DATA", lambda: "", _folder, "when a data set is opened",
                     "the folder that holds mnist/, cifar-10-batches-bin/, …; '' is a cache folder in the user's home"),
 }
