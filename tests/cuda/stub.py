@@ -67,6 +67,10 @@ class StubDriver:
         assert nbytes <= len(self.held[pointer])
         self.streams[self.compute].append(lambda: ctypes.memset(pointer, byte, nbytes))
 
+    def fill_words(self, pointer: int, word: int, count: int) -> None:
+        self._note("fill_words", pointer, word, count)
+        self.streams[self.compute].append(lambda: (ctypes.c_uint32 * count).from_address(pointer).__setitem__(slice(None), [word] * count))
+
     def copy_in(self, pointer: int, address: int, nbytes: int, stream: str) -> None:
         self._note("copy_in", nbytes)
         self.streams[stream].append(lambda: ctypes.memmove(pointer, address, nbytes))

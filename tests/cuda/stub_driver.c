@@ -34,6 +34,7 @@ static status release_pinned(void *p) { free(p); return 0; }
 static status memory(size_t *f, size_t *t) { *f = 1 << 20; *t = 2 << 20; return 0; }
 static status copy(uint64_t to, uint64_t from, size_t n, void *stream) { memcpy((void *)to, (void *)from, n); return sticky; }
 static status fill(uint64_t to, unsigned char byte, size_t n, void *stream) { memset((void *)to, byte, n); return sticky; }
+static status fill_words(uint64_t to, unsigned word, size_t n, void *stream) { while (n) ((unsigned *)to)[--n] = word; return sticky; }
 static status error_name(int e, const char **text) { *text = "STUB_ERROR"; return 0; }
 static status launch(void *f, unsigned gx, unsigned gy, unsigned gz, unsigned tx, unsigned ty, unsigned tz, unsigned shared, void *stream,
                      void **arguments, void **extra) {
@@ -56,6 +57,7 @@ static const struct { const char *name; void *function; } table[] = {
   {"cuDeviceGetAttribute", attribute}, {"cuDeviceTotalMem", capacity}, {"cuDevicePrimaryCtxRetain", handle}, {"cuStreamCreate", handle},
   {"cuEventCreate", handle}, {"cuMemAlloc", allocate}, {"cuMemFree", release}, {"cuMemHostAlloc", pinned}, {"cuMemFreeHost", release_pinned},
   {"cuMemGetInfo", memory}, {"cuMemcpyHtoDAsync", copy}, {"cuMemcpyDtoHAsync", copy}, {"cuMemcpyDtoDAsync", copy}, {"cuMemsetD8Async", fill},
+  {"cuMemsetD32Async", fill_words},
   {"cuModuleLoadData", handle}, {"cuModuleGetFunction", named}, {"cuLaunchKernel", launch}, {"cuGetErrorName", error_name}};
 
 status cuGetProcAddress_v2(const char *wanted, void **found, int v, uint64_t flags, int *how) {

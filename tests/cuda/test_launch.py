@@ -200,6 +200,25 @@ def test_a_kernel_that_does_not_compile_is_tried_again():
     assert len(place.driver.launches) == 1
 
 
+# Numbers that kernels read from memory.
+
+@pytest.mark.parametrize(("value", "dtype"), [(0.1, "float64"), (0.1, "float32"), (-3, "int64"), (2 ** 64 - 5, "uint64"), (7, "int32")])
+def test_a_number_is_an_array_of_one_element(value, dtype):
+    place = Place()
+    made = place.device.number(value, dtype)
+    assert (made.shape, made.dtype) == ((1,), dtype) and place.numpy(made)[0] == np.dtype(dtype).type(value)
+
+
+def test_a_number_is_put_there_once():
+    place = Place()
+    first = place.device.number(0.1, "float64")
+    assert place.device.number(0.1, "float64") is first and place.device.number(0.1, "float32") is not first
+    assert place.device.number(0.0, "float64") is not place.device.number(-0.0, "float64")
+    for i in range(300):
+        place.device.number(i, "int64")
+    assert place.numpy(place.device.number(0.1, "float64"))[0] == 0.1
+
+
 # Arrays.
 
 def test_an_array_is_a_pointer_with_a_shape_and_keeps_its_memory():

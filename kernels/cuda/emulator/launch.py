@@ -82,3 +82,6 @@ class EmulatedDevice:
             array.view(np.uint8).fill(0x7F)
         return array
 
+    def number(self, value: Any, dtype: Any) -> np.ndarray:
+        """One number as an array of shape (1,), for a kernel to read."""
+        return np.array([value], dtype)

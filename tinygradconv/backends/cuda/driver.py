@@ -63,6 +63,10 @@ class Driver:
         """Set each of `nbytes` bytes, in the order of the compute stream."""
         self._call("cuMemsetD8Async", pointer, byte, nbytes, self.compute)
 
+    def fill_words(self, pointer: int, word: int, count: int) -> None:
+        """Set `count` words of four bytes, in the order of the compute stream."""
+        self._call("cuMemsetD32Async", pointer, word, count, self.compute)
+
     def pinned(self, nbytes: int) -> int:
         """Address of memory of the host from which and to which the GPU copies by itself."""
         return int(self._call("cuMemHostAlloc", nbytes, _PORTABLE))

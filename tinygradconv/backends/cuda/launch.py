@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygradconv.backends.live import Live, recorder
 from tinygradconv.kernels.cuda.language import CudaKernel
 
 from .allocator import Allocator
@@ -22,6 +23,7 @@ from .errors import CudaError
 from .report import Compiled
 
 SLOT = 8
+MOST_NUMBERS = 256
 CODES = {"int8": "b7x", "uint8": "B7x", "int16": "h6x", "uint16": "H6x", "int32": "i4x", "uint32": "I4x", "int64": "q", "uint64": "Q",
          "float32": "f4x", "float64": "d"}
 
@@ -56,6 +58,7 @@ class Launcher:
         self._driver, self._allocator, self._compiled, self._blocking = driver, allocator, compiled, blocking
         self.multiprocessors: int = driver.multiprocessors
         self._kernels: dict[CudaKernel, _Loaded] = {}
+        self._numbers: dict[tuple[bytes, str], CudaArray] = {}
 
     def empty(self, shape: tuple[int, ...], dtype: Any) -> CudaArray:
         """An array to be filled."""
@@ -65,6 +68,26 @@ class Launcher:
                 raise ValueError(f"empty: every axis must be at least 0, got shape {shape}")
             elements *= length
         return CudaArray(self._allocator.take(elements * kind.itemsize), shape, kind)
+
+    def number(self, value: Any, dtype: Any) -> CudaArray:
+        """One number as an array of shape (1,), of a dtype of four or eight bytes, for kernels to read; it may be shared.
+
+        While a step is recorded (graph.py), a Live number is where its value is put before each replay.
+        """
+        if type(value) is Live:
+            return value.array
+        data = np.array([value], dtype)
+        key = data.tobytes(), data.dtype.str
+        known = self._numbers.get(key)
+        if known is None:
+            known = self.empty((1,), data.dtype)
+            for i, word in enumerate(data.view(np.uint32)):
+                self._driver.fill_words(known.pointer + 4 * i, int(word), 1)
+            if not recorder:                                    # what is recorded is not yet done
+                if len(self._numbers) >= MOST_NUMBERS:
+                    self._numbers.clear()
+                self._numbers[key] = known
+        return known
 
     def launch(self, kernel: CudaKernel, grid: int | tuple[int, ...], *arguments: Any) -> None:
         """Start a kernel on `grid` blocks (up to three axes): an array, or None, for each pointer, a number for each scalar.
