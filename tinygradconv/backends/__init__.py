@@ -4,13 +4,16 @@ A back end offers
 
     empty(shape, dtype)          an array to be filled
     run(kernel, *arguments)      one kernel of the manifest, arguments in the manifest's order (scratch is added here)
-    asarray(values) / to_numpy(array)
+    asarray(values) / to_numpy(array) / assign(array, values)
+    constant(values), adopted(arrays), whole(view)     what ops hand to kernels: constants, bare numbers, views
     synchronize()                wait for what was started
 
 The array decides which back end works on it (`backend_of`); nothing here is a current device that could leak.
 """
 from __future__ import annotations
 
+import threading
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -38,6 +41,18 @@ class Backend(Protocol):
     def to_numpy(self, array: Any) -> np.ndarray:
         """The same values as a NumPy array."""
 
+    def assign(self, array: Any, values: Any) -> None:
+        """Change an array in place: array[...] = values, which NumPy holds."""
+
+    def constant(self, values: np.ndarray) -> Any:
+        """The same values where this back end keeps its arrays, never to be written to; they may be shared with others who ask."""
+
+    def adopted(self, arrays: Sequence[Any]) -> Sequence[Any]:
+        """The operands of an op, numbers among them that are not yet where this back end keeps its arrays."""
+
+    def whole(self, array: Any) -> Any:
+        """What a tensor may hold of an array or a view of one."""
+
     def synchronize(self) -> None:
         """Return when everything that was started has ended."""
 
@@ -48,24 +63,47 @@ def backend_of(array: Any) -> Backend:
         return CPU
     if isinstance(array, AbstractArray):
         return ABSTRACT
+    if getattr(type(array), "device", None) == "cuda":
+        return backend_named("cuda")
     raise TypeError(f"no back end works on arrays of type {type(array).__name__}")
 
 
+_made: dict[str, Backend] = {"cpu": CPU}
+_making = threading.Lock()
+
+
 def backend_named(device: str) -> Backend:
-    """The back end of a device by its name; ValueError says which there are."""
-    if device == "cpu":
-        return CPU
-    if device == "cuda":
-        from .cuda.toolchain import obstacles
-        raise RuntimeError(f"to('cuda'): {'; '.join(obstacles() or ['this version of tinygradconv has no CUDA back end yet'])}. "
-                           f"Tensors stay on 'cpu'; `tinygradconv doctor` says what this machine has")
-    raise ValueError(f"device must be 'cpu' or 'cuda', got {device!r}")
+    """The back end of a device by its name; ValueError says which there are, RuntimeError why this machine has none for "cuda".
+
+    There is one of each in a process, made when it is first asked for.
+    """
+    found = _made.get(device) if isinstance(device, str) else None
+    if found is not None:
+        return found
+    if device != "cuda":
+        raise ValueError(f"device must be 'cpu' or 'cuda', got {device!r}")
+    with _making:
+        if device not in _made:
+            _made[device] = _first_gpu()
+    return _made[device]
+
+
+def _first_gpu() -> Backend:
+    """The back end of the machine's first GPU; RuntimeError says all that is missing."""
+    from .cuda.toolchain import obstacles
+    found = obstacles()
+    if found:
+        raise RuntimeError(f"to('cuda'): {'; '.join(found)}. Tensors stay on 'cpu'; `tinygradconv doctor` says what this machine has")
+    from .cuda.backend import CUDABackend
+    from .cuda.driver import Driver
+    return CUDABackend(Driver())
 
 
 def memory_statistics(device: str = "cpu", *, reset_peak: bool = False) -> dict[str, int]:
     """Bytes of the arrays that a device's pool has handed out: "in_use" now, "cached" for reuse, and the "peak" of in_use.
 
-    `reset_peak` begins a new peak, at what is in use, after this answer. On the CPU only arrays of 64 KB and more come from the pool.
+    `reset_peak` begins a new peak, at what is in use, after this answer. On the CPU only arrays of 64 KB and more come from the pool; on
+    the GPU ("cuda") all do.
     """
     return backend_named(device).memory_statistics(reset_peak=reset_peak)
 

@@ -6,6 +6,7 @@ running does: that is how a table can say what a step will keep for its backward
 """
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,21 @@ class AbstractBackend:
     def to_numpy(self, array: AbstractArray) -> np.ndarray:
         """An abstract array holds no values: always a TypeError."""
         raise TypeError(f"an abstract tensor of shape {array.shape} has a shape but no values")
+
+    def assign(self, array: AbstractArray, values: Any) -> None:
+        """Nothing: there are no values to change."""
+
+    def constant(self, values: np.ndarray) -> AbstractArray:
+        """The shape and dtype of `values`."""
+        return self.asarray(values)
+
+    def adopted(self, arrays: Sequence[Any]) -> Sequence[Any]:
+        """Constants with values may stand beside abstract arrays."""
+        return arrays
+
+    def whole(self, array: AbstractArray) -> AbstractArray:
+        """A view of an abstract array is one too."""
+        return array
 
     def synchronize(self) -> None:
         """Nothing was started."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from typing import Any
 
@@ -208,6 +208,22 @@ class CPUBackend:
 
     def to_numpy(self, array: np.ndarray) -> np.ndarray:
         """NumPy arrays are the CPU's arrays."""
+        return array
+
+    def assign(self, array: np.ndarray, values: Any) -> None:
+        """array[...] = values."""
+        array[...] = values
+
+    def constant(self, values: np.ndarray) -> np.ndarray:
+        """NumPy arrays are the CPU's arrays."""
+        return values
+
+    def adopted(self, arrays: Sequence[Any]) -> Sequence[Any]:
+        """NumPy arrays are the CPU's arrays."""
+        return arrays
+
+    def whole(self, array: np.ndarray) -> np.ndarray:
+        """A tensor on the CPU may hold a view."""
         return array
 
     def synchronize(self) -> None:

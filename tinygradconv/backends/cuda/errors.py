@@ -36,4 +36,13 @@ class OutOfMemory(CudaError):
     """The GPU has no memory left for an allocation."""
 
 
-__all__ = ["CudaError", "OutOfMemory"]
+def explained(where: str, problem: CudaError, blocking: bool) -> RuntimeError:
+    """An error of the driver as a user gets it: `where` it showed, and how to learn whose it is, unless each kernel was waited for."""
+    said = f"{where}: {problem}"
+    if problem.sticky:
+        said += (". No more can be computed on the GPU by this process" if blocking else
+                 ". It, or a kernel started before it, went wrong: TGC_LAUNCH_BLOCKING=1 says which")
+    return RuntimeError(said)
+
+
+__all__ = ["CudaError", "OutOfMemory", "explained"]

@@ -17,9 +17,9 @@ import numpy as np
 from tinygradconv.backends.live import Live, recorder
 from tinygradconv.kernels.cuda.language import CudaKernel
 
-from .allocator import Allocator
+from .allocator import POISON, Allocator
 from .array import CudaArray
-from .errors import CudaError
+from .errors import CudaError, explained
 from .report import Compiled
 
 SLOT = 8
@@ -50,12 +50,15 @@ class Launcher:
     """What the host functions in kernels/<idea>/cuda.py call `device`: it launches kernels, and makes arrays for scratch.
 
     `compiled(kernel, architecture)` gives the machine code of a kernel that is met for the first time; where `blocking()` says so, each
-    launch waits for its kernel, so that what goes wrong is said with its name and shapes.
+    launch waits for its kernel, so that what goes wrong is said with its name and shapes; where `poisoned()` says so, fresh arrays are NaN.
+    `precision()` is that of matrix products and convolutions: "fp32", "tf32" or "bf16".
     """
 
     def __init__(self, driver: Any, allocator: Allocator, compiled: Callable[[CudaKernel, str], Compiled],
-                 blocking: Callable[[], bool] = lambda: False) -> None:
+                 blocking: Callable[[], bool] = lambda: False, poisoned: Callable[[], bool] = lambda: False,
+                 precision: Callable[[], str] = lambda: "fp32") -> None:
         self._driver, self._allocator, self._compiled, self._blocking = driver, allocator, compiled, blocking
+        self._poisoned, self._precision = poisoned, precision
         self.multiprocessors: int = driver.multiprocessors
         self._kernels: dict[CudaKernel, _Loaded] = {}
         self._numbers: dict[tuple[bytes, str], CudaArray] = {}
@@ -67,7 +70,15 @@ class Launcher:
             if length < 0:
                 raise ValueError(f"empty: every axis must be at least 0, got shape {shape}")
             elements *= length
-        return CudaArray(self._allocator.take(elements * kind.itemsize), shape, kind)
+        made = CudaArray(self._allocator.take(elements * kind.itemsize), shape, kind)
+        if self._poisoned():
+            self._driver.fill(made.pointer, POISON, made.nbytes)
+        return made
+
+    @property
+    def precision(self) -> str:
+        """What matrix products and convolutions round their operands to, here and now."""
+        return self._precision()
 
     def number(self, value: Any, dtype: Any) -> CudaArray:
         """One number as an array of shape (1,), of a dtype of four or eight bytes, for kernels to read; it may be shared.
@@ -117,20 +128,13 @@ class Launcher:
             _fitted(kernel, arguments)
             raise TypeError(f"{_call(kernel, blocks, arguments)}: {problem}; it takes {_signature(kernel)}") from None
         except CudaError as problem:
-            raise self._explained(problem, kernel, blocks, arguments) from problem
+            raise explained(_call(kernel, blocks, arguments), problem, self._blocking()) from problem
 
     def _load(self, kernel: CudaKernel) -> _Loaded:
         """Compile, or find, a kernel's machine code for this GPU, and put it there."""
         machine_code = self._compiled(kernel, self._driver.architecture)
         function = self._driver.load(machine_code.cubin, machine_code.entry, kernel.shared)
         return self._kernels.setdefault(kernel, _Loaded(kernel, function))
-
-    def _explained(self, problem: CudaError, kernel: CudaKernel, blocks: tuple[int, ...], arguments: tuple[Any, ...]) -> RuntimeError:
-        said = f"{_call(kernel, blocks, arguments)}: {problem}"
-        if problem.sticky:
-            said += (". No more can be computed on the GPU by this process" if self._blocking() else
-                     ". It, or a kernel started before it, went wrong: TGC_LAUNCH_BLOCKING=1 says which")
-        return RuntimeError(said)
 
 
 def _fitted(kernel: CudaKernel, arguments: tuple[Any, ...]) -> list[Any]:
