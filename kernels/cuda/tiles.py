@@ -4,14 +4,14 @@ Matrices are float32 in memory. They are rounded to bfloat16 or tf32 on their wa
 uses the loop says two things only: how a few neighbouring numbers of A and of B are found in memory (a Loader for each; that of a
 convolution gathers), and what becomes of the sums.
 
-    engine = tile("bf16", SMALL, left, right)                      # in the template, from constants
-    walk, spread, count = engine.walk, engine.spread(store), engine.count
+    walk, threads, shared, count = tile("bf16", shape, left, right)        # in the template, from constants
+    finish = spread(shape, store)
 
-    @kernel("…", threads=engine.threads, shared=engine.shared, requires=("HMMA",))
+    @kernel("…", threads=threads, shared=shared, requires=("HMMA",))
     def product(…):
         sums = cuda.local.array(count, float32)
         walk((a, …), (b, …), i0, j0, k, end, sums)                  # sums = A[i0:i0+rows, k:end] · B[k:end, j0:j0+columns]
-        spread((y, …), i0, j0, sums)                                # store((y, …), i, j, sum at (i, j), sum at (i, j + 1)), for each pair
+        finish((y, …), i0, j0, sums)                                # store((y, …), i, j, sum at (i, j), sum at (i, j + 1)), for each pair
 
 The tuples are the operands: whatever pointers and numbers the loaders and the store need; the loop hands them on. k and end - k may be any
 numbers: a loader returns zeros beyond `end`. `walk` begins with whatever the block does first in shared memory; before it is called a
@@ -19,34 +19,16 @@ second time in a kernel, the block must meet (cuda.syncthreads()).
 """
 from __future__ import annotations
 
+from functools import cache
 from typing import NamedTuple
 
-from .language import DeviceFunction
-
-
-class Loader(NamedTuple):
-    """How one operand is read: `vector` (1 or 4) numbers at a time, along the axis that is contiguous in memory.
-
-    place    place(operand, line) -> a tuple of `places` int64: all that is to know of a line, which is a row i of A or a column j of B,
-             apart from k. Asked once for each line that a thread reads, before the walk. A line may be beyond the matrix: say so in the
-             tuple. Where k is not first, `line` is the first of `vector` neighbouring lines
-    chunk    chunk(operand, where, k, end) -> a tuple of `vector` float32: from (line, k) on, along k if k_first, else (line, k),
-             (line + 1, k), …; `where` is what place(operand, line) gave. Zeros for lines beyond the matrix and for k >= end. k is a
-             multiple of `vector` (if k_first) beyond the k that the walk began with, so with vector 4, `end` must allow whole fours
-    k_first  whether neighbours in memory are neighbours along k
-    vector   4 where addresses allow it (one load of 128 bits), else 1
-    places   how many integers `place` gives
-    """
-
-    place: DeviceFunction
-    chunk: DeviceFunction
-    k_first: bool
-    vector: int
-    places: int
+from .fragments import fragments
+from .language import DeviceFunction, cuda, device, float32, int64, ptx, uint32
+from .staging import BYTES, Loader, staging
 
 
 class Shape(NamedTuple):
-    """What a block owns of y, rows × columns, what each of its warps owns of that, and how far along k a step goes.
+    """What a block owns of y, rows × columns; what each of its warps owns of that; and how far a step goes along k.
 
     depth  bytes of shared memory of one line in a step, 64 or 128: 32 or 64 bfloat16, 16 or 32 tf32
     """
@@ -56,3 +38,130 @@ class Shape(NamedTuple):
     warp_rows: int
     warp_columns: int
     depth: int = 64
+
+    @property
+    def threads(self) -> int:
+        """Threads of a block."""
+        return 32 * (self.rows // self.warp_rows) * (self.columns // self.warp_columns)
+
+    @property
+    def sums(self) -> int:
+        """Sums that a thread holds."""
+        return self.warp_rows * self.warp_columns // 32
+
+
+class Tile(NamedTuple):
+    """The loop for a precision, a shape and two loaders: the function itself, and what a kernel has to know of it."""
+
+    walk: DeviceFunction                  # walk(a, b, i0, j0, k, end, sums)
+    threads: int
+    shared: int                           # bytes of dynamic shared memory
+    count: int                            # of `sums`, a local array of float32
+
+
+@cache
+def tile(precision: str, shape: Shape, left: Loader, right: Loader) -> Tile:
+    """The main loop in "bf16" or "tf32". While a strip is multiplied, the next one is on its way to registers; shared memory holds two."""
+    rows, columns, warp_rows, warp_columns, depth = shape
+    threads, steps = shape.threads, depth // BYTES[precision]
+    a, b = staging(precision, left, rows, depth, threads), staging(precision, right, columns, depth, threads)
+    read_a = fragments(precision, left.k_first, rows, depth, True, warp_rows)
+    read_b = fragments(precision, right.k_first, columns, depth, False, warp_columns)
+    (prepare_a, bring_a, put_a, places_a, own_a), (prepare_b, bring_b, put_b, places_b, own_b) = a, b
+    downwards, across, inner = warp_rows // 16, warp_columns // 8, depth // 32
+    registers_a, registers_b, count = 4 * downwards, 2 * across, shape.sums
+    half, second = (rows + columns) * steps, rows * steps
+    mma, corner = product(precision), corner_of(shape)
+
+    @device
+    def multiply(start, sums):
+        """sums += A · B of the strips that begin at number `start` of shared memory."""
+        x, w = cuda.local.array(registers_a, uint32), cuda.local.array(registers_b, uint32)
+        i, j = corner()
+        for step in range(inner):
+            read_a(start, i, step, x)
+            read_b(start + second, j, step, w)
+            for m in range(downwards):
+                for n in range(across):
+                    mma(x, 4 * m, w, 2 * n, sums, 4 * (m * across + n))
+
+    @device
+    def walk(left, right, i0, j0, k, end, sums):
+        """sums = A[i0:i0 + rows, k:end] · B[k:end, j0:j0 + columns], as far as this thread holds them."""
+        where_a, where_b = cuda.local.array(places_a, int64), cuda.local.array(places_b, int64)
+        held_a, held_b = cuda.local.array(own_a, float32), cuda.local.array(own_b, float32)
+        for c in range(count):
+            sums[c] = float32(0)
+        prepare_a(left, i0, where_a)
+        prepare_b(right, j0, where_b)
+        bring_a(left, where_a, k, end, held_a)
+        bring_b(right, where_b, k, end, held_b)
+        put_a(0, held_a)
+        put_b(second, held_b)
+        cuda.syncthreads()
+        now = 0
+        while k < end:
+            k += steps
+            if k < end:                                                    # on their way while the current strips are multiplied
+                bring_a(left, where_a, k, end, held_a)
+                bring_b(right, where_b, k, end, held_b)
+            multiply(now, sums)
+            if k < end:                                                    # the other half was read before the last barrier
+                now = half - now
+                put_a(now, held_a)
+                put_b(now + second, held_b)
+                cuda.syncthreads()
+    return Tile(walk, threads, 2 * (rows + columns) * depth, count)
+
+
+@cache
+def product(precision: str) -> DeviceFunction:
+    """A function of (x, a, w, b, sums, c): sums[c:c + 4] += x[a:a + 4] · w[b:b + 2], registers of a warp in local arrays."""
+    @device
+    def bf16(x, a, w, b, sums, c):
+        sums[c], sums[c + 1], sums[c + 2], sums[c + 3] = ptx.mma_bf16(
+            (x[a], x[a + 1], x[a + 2], x[a + 3]), (w[b], w[b + 1]), (sums[c], sums[c + 1], sums[c + 2], sums[c + 3]))
+
+    @device
+    def tf32(x, a, w, b, sums, c):
+        sums[c], sums[c + 1], sums[c + 2], sums[c + 3] = ptx.mma_tf32(
+            (x[a], x[a + 1], x[a + 2], x[a + 3]), (w[b], w[b + 1]), (sums[c], sums[c + 1], sums[c + 2], sums[c + 3]))
+    return bf16 if precision == "bf16" else tf32
+
+
+@cache
+def corner_of(shape: Shape) -> DeviceFunction:
+    """A function that gives (row, column) of the block's tile: where the part of this thread's warp begins."""
+    warp_rows, warp_columns = shape.warp_rows, shape.warp_columns
+    beside = shape.columns // warp_columns                                 # warps next to one another: a power of two
+    shift, mask = beside.bit_length() - 1, beside - 1
+
+    @device
+    def corner():
+        warp = cuda.threadIdx.x >> 5
+        return (warp >> shift) * warp_rows, (warp & mask) * warp_columns
+    return corner
+
+
+@cache
+def spread(shape: Shape, store: DeviceFunction) -> DeviceFunction:
+    """A function of (out, i0, j0, sums): store(out, i, j, sum at (i, j), sum at (i, j + 1)) for each pair that the thread holds.
+
+    i and j may be beyond y. Four neighbouring lanes hold eight neighbouring columns, so what a warp writes is whole sectors of 32 bytes.
+    """
+    corner, downwards, across = corner_of(shape), shape.warp_rows // 16, shape.warp_columns // 8
+
+    @device
+    def spreading(out, i0, j0, sums):
+        lane = cuda.threadIdx.x & 31
+        i, j = corner()
+        i, j = i0 + i + (lane >> 2), j0 + j + (lane & 3) * 2
+        for m in range(downwards):
+            for h in range(2):
+                for n in range(across):
+                    at = 4 * (m * across + n) + 2 * h
+                    store(out, i + m * 16 + h * 8, j + n * 8, sums[at], sums[at + 1])
+    return spreading
+
+
+__all__ = ["Loader", "Shape", "Tile", "corner_of", "product", "spread", "tile"]
