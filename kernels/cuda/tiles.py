@@ -164,4 +164,21 @@ def spread(shape: Shape, store: DeviceFunction) -> DeviceFunction:
     return spreading
 
 
-__all__ = ["Loader", "Shape", "Tile", "corner_of", "product", "spread", "tile"]
+TOGETHER = 8                                                               # rows of tiles
+
+
+@device
+def tile_at(place, rows, columns):
+    """(row, column) of the place-th of rows × columns tiles. Eight rows are walked down before the next column.
+
+    So blocks that run at the same time form a square rather than a line, and what they read of A and B is little: it stays in the
+    second-level cache.
+    """
+    group = place // (TOGETHER * columns)
+    first = group * TOGETHER
+    high, inside = min(TOGETHER, rows - first), place - first * columns
+    column = inside // high
+    return first + inside - column * high, column
+
+
+__all__ = ["Loader", "Shape", "Tile", "corner_of", "product", "spread", "tile", "tile_at"]

@@ -1,5 +1,7 @@
 """Matrix products in exact float32 and float64 on CUDA cores: a tile of y for each block, a square of it for each thread.
 
+Where the device's precision is "tf32" or "bf16", float32 goes to the tensor cores instead: tensor_cores.py.
+
 y[n] = A[n] · B[n]. A block owns a tile × tile square of y and walks along k, `depth` at a time. Its threads bring the next strips of A and
 B from global memory into registers while they multiply the current ones, which lie in shared memory as As[k][i] and Bs[k][j]; then the
 registers go to the other half of shared memory, and one barrier a step suffices. Each thread owns each × each sums, in groups of four rows
@@ -13,12 +15,14 @@ give the same bits everywhere.
 """
 from __future__ import annotations
 
-import math
 from functools import cache
 from typing import Any
 
 from ..cuda.host import address, blocks, vector_width
 from ..cuda.language import CudaKernel, DeviceFunction, Scalar, cuda, device, float32, float64, kernel, ptx, scalar_of
+from ..cuda.vectors import fetch
+from . import tensor_cores
+from .sums import add_parts, finish
 
 DEPTH = 16                                 # of k, a step
 PADDING = 4                                # columns more in a row of shared memory: strips that are turned over hit different banks
@@ -26,23 +30,6 @@ PADDING = 4                                # columns more in a row of shared mem
 SHAPES = {float32: ((128, 8, 1), (64, 4, 2), (32, 4, 4)), float64: ((64, 4, 1), (32, 4, 4))}
 ENOUGH = 128                               # tiles that keep a GPU busy
 PART = 256                                 # of k, at least, where it is cut
-
-
-@cache
-def fetch(T: Scalar, vector: int) -> DeviceFunction:
-    """`vector` numbers in one load, as a tuple; zeros where they are not inside."""
-    @device
-    def one(p, at, inside):
-        return (p[at] if inside else T(0),)
-
-    @device
-    def two(p, at, inside):
-        return ptx.load2(p, at) if inside else (T(0), T(0))
-
-    @device
-    def four(p, at, inside):
-        return ptx.load4(p, at) if inside else (T(0), T(0), T(0), T(0))
-    return {1: one, 2: two, 4: four}[vector]
 
 
 @cache
@@ -94,21 +81,6 @@ def strip(T: Scalar, tile: int, threads: int, vector: int, k_first: bool) -> tup
                 else:
                     s[start + across * row + along + j] = held[n * vector + j]
     return bring, put
-
-
-@cache
-def finish(T: Scalar) -> DeviceFunction:
-    """act(sum + bias[column]): what a dense layer does to a finished sum."""
-    @device
-    def finished(value, bias, column, with_bias, activation):
-        if with_bias:
-            value += bias[column]
-        if activation == 1:
-            value = T(0) if value < T(0) else value                        # so written, NaN stays
-        elif activation == 2:
-            value = math.tanh(value)
-        return value
-    return finished
 
 
 @cache
@@ -174,22 +146,6 @@ def product(T: Scalar, tile: int, each: int, at_once: int, k_first_a: bool, k_fi
     return product
 
 
-@cache
-def add_parts(T: Scalar) -> CudaKernel:
-    """y[i] = act(Σ over parts of sums[part, i] + bias[i mod N]), in their order; a thread for each i."""
-    finished = finish(T)
-
-    @kernel(f"sums: {T}*, bias: {T}*, y: {T}*, parts: int64, size: int64, N: int64, with_bias: int64, activation: int64", threads=256)
-    def add_parts(sums, bias, y, parts, size, N, with_bias, activation):
-        i = cuda.grid(1)
-        if i < size:
-            total = sums[i]
-            for part in range(1, parts):
-                total += sums[part * size + i]
-            y[i] = finished(total, bias, i % N, with_bias, activation)
-    return add_parts
-
-
 def configurations() -> list[tuple[Any, tuple[Any, ...]]]:
     """(template, constants) of every kernel that these host functions launch."""
     made: list[tuple[Any, tuple[Any, ...]]] = [(add_parts, (T,)) for T in SHAPES]
@@ -198,7 +154,7 @@ def configurations() -> list[tuple[Any, tuple[Any, ...]]]:
             for shape in _shapes(T, vector):
                 made += [(product, (T, *shape, not ta, tb, vector, False)) for ta in (False, True) for tb in (False, True)]
                 made.append((product, (T, *shape, True, False, vector, True)))
-    return made
+    return made + tensor_cores.configurations()
 
 
 def matmul(device: Any, a: Any, b: Any, y: Any, transpose_a: bool, transpose_b: bool) -> None:
@@ -217,6 +173,9 @@ def _run(device: Any, a: Any, b: Any, bias: Any, y: Any, transpose_a: bool, tran
     if not y.size:
         return
     T, last = scalar_of(y.dtype), (bias is not None, activation)
+    if T is float32 and device.precision != "fp32":
+        tensor_cores.run(device, device.precision, a, b, bias, y, transpose_a, transpose_b, activation)
+        return
     vector = vector_width(y.dtype, (address(a), address(b)), (M if transpose_a else K, K if transpose_b else N))
     tile, each, at_once, parts, part = _plan(T, vector, batch, M, N, K)
     rows, columns = blocks(M, tile), blocks(N, tile)

@@ -28,6 +28,8 @@ class Launch:
         """One argument as the kernel sees it; TypeError if it is of another type than the signature says."""
         if not kind.endswith("*"):
             return SCALARS[kind](value)
+        if value is None:                                      # address 0: for what the kernel does not touch this time
+            value = np.empty(0, SCALARS[kind[:-1]].dtype)
         if not isinstance(value, np.ndarray):
             raise TypeError(f"emulate: {self.kernel.name} takes a pointer {name}: {kind}, so an array, got {type(value).__name__}")
         array = value.view(np.uint8) if value.dtype == np.bool_ else value
@@ -49,7 +51,7 @@ def emulate(kernel: CudaKernel, grid: int | tuple[int, ...], *arguments: Any, wa
 
     kernel     a CudaKernel
     grid       blocks along x, or along x, y and z
-    arguments  one for each of its parameters: NumPy arrays of the very type for pointers (bool for uint8), numbers for numbers
+    arguments  one for each of its parameters: NumPy arrays of the very type for pointers (bool for uint8), or None, and numbers for numbers
     watch      a thread to be printed step by step
 
     A pointer is to its array's first element, and reaches from the lowest to the highest element of a strided array. KernelFault says what
@@ -65,9 +67,16 @@ def emulate(kernel: CudaKernel, grid: int | tuple[int, ...], *arguments: Any, wa
 
 
 class EmulatedDevice:
-    """What a host function takes as its device, with NumPy arrays for arrays: every launch is emulated, at once."""
+    """What a host function takes as its device, with NumPy arrays for arrays: every launch is emulated, at once.
+
+    precision     of float32 products: "fp32", "tf32" or "bf16"
+    architecture  the GPU that it is like: kernels for one GPU alone are chosen by it
+    """
 
     multiprocessors = 2
+
+    def __init__(self, precision: str = "fp32", architecture: str = "sm_80") -> None:
+        self.precision, self.architecture = precision, architecture
 
     def launch(self, kernel: CudaKernel, grid: int | tuple[int, ...], *arguments: Any) -> None:
         """Emulate a kernel."""
