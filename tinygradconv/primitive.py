@@ -116,19 +116,25 @@ class Primitive:
             bit += bit
         if (noted := reads_here()) is not None:
             _note(noted, tensors)
-        backend = CPU if on_cpu and arrays else _common_backend(self, tensors)
+        if on_cpu and arrays:
+            backend = CPU
+        else:
+            backend = _common_backend(self, tensors)
+            arrays = backend.adopted(arrays)
         recorded = live != 0 and self.differentiable and recording()
         given = options
         if self.packs is not None:
             self._check_options(options)
             w = tensors[self.packs]
-            given = {**options, "packed": None if recorded else w.storage.packed(w.data)}
+            given = {**options, "packed": None if recorded or not on_cpu else w.storage.packed(w.data)}
         try:
             result = self.forward(backend, *arrays, **given) if given else self.forward(backend, *arrays)
         except TypeError:
             self._check_options(options)
             raise
         data, extra = (result[0], result[1:]) if self.byproducts else (result, ())
+        if self.view and not on_cpu:
+            data = backend.whole(data)
         y: Value = tensor_of(data)
         if self.view and np.may_share_memory(data, arrays[0]):
             y.storage = tensors[0].storage
@@ -189,19 +195,16 @@ def _note(noted: dict[Storage, int], tensors: Sequence[Tensor]) -> None:
 
 def _common_backend(op: Primitive, tensors: Sequence[Tensor]) -> Any:
     """The one back end of all inputs; mixed devices raise. A bare number joins any device, and a constant an abstract run."""
-    given = [(name, tensor) for name, tensor in zip(op.inputs, tensors) if tensor is not None]
+    given = [(name, tensor, backend_of(tensor.data)) for name, tensor in zip(op.inputs, tensors) if tensor is not None]
     if not given:
         raise TypeError(f"{op.name} needs at least one tensor")
-    first, leading = given[0]
-    backend = backend_of(leading.data)
-    for name, tensor in given[1:]:
-        other = backend_of(tensor.data)
-        if other is backend:
-            continue
-        if tensor.ndim and leading.ndim and "abstract" not in (backend.name, other.name):
+    placed = [one for one in given if one[1].ndim or one[1].node is not None or one[2] is not CPU] or given
+    first, _, backend = placed[0]
+    for name, _, other in placed[1:]:
+        if other is not backend and "abstract" not in (backend.name, other.name):
             raise ValueError(f"{op.name}: {first} is on {backend.name} but {name} is on {other.name}. "
                              f"Move one: {name}.to({backend.name!r})")
-        backend = other if backend.name == "cpu" else backend
+        backend = other if backend is CPU else backend
     return backend
 
 

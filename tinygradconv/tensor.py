@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygradconv.backends import backend_named, backend_of
+from tinygradconv.backends import backend_named, backend_of, is_on_gpu
 
 DEFAULT_DTYPE = np.dtype(np.float32)
 KINDS = "biuf"                 # bool, signed, unsigned, floating
@@ -36,10 +36,12 @@ def as_array(values: Any, dtype: Any = None, *, copy: bool = False) -> np.ndarra
     """`values` as a NumPy array that a tensor may hold: bool, integer, float32 or float64.
 
     Python floats become float32, tinygradconv's default; an array, NumPy's or one that speaks DLPack, keeps its dtype.
-    float16, complex, object and text raise a TypeError.
+    float16, complex, object and text raise a TypeError. What is on the GPU stays there.
     """
     if isinstance(values, Tensor):
         values = values.data
+    if is_on_gpu(values):
+        return backend_named("cuda").taken(values, dtype, copy=copy)
     if type(values) is not np.ndarray and hasattr(values, "filled"):
         raise TypeError("a Tensor has no mask, and this is a masked array. Say what the masked values are: x.filled(0)")
     if not isinstance(values, np.ndarray) and hasattr(values, "__dlpack__"):
@@ -207,7 +209,7 @@ class Tensor(Value):
 
     # What it holds.
     def numpy(self) -> np.ndarray:
-        """The values as a read-only NumPy array: a view, no copy."""
+        """The values as a read-only NumPy array: a view on the CPU, no copy; a copy from the GPU, once it has computed them."""
         view = backend_of(self.data).to_numpy(self.data).view()
         view.flags.writeable = False
         return view
@@ -222,13 +224,9 @@ class Tensor(Value):
         """The values as nested Python lists."""
         return self.numpy().tolist()
 
-    def to(self, device: str) -> Tensor:
-        """The tensor on another device ('cpu' or 'cuda'); itself where it is there already."""
-        if device == self.device:
-            return self
-        return Tensor.of(backend_named(device).asarray(self.numpy()))
-
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        if self.device == "cuda":
+            raise TypeError(f"this tensor, of shape {self.shape}, is on the GPU, where NumPy cannot read it. Use x.numpy(), which copies")
         return np.array(self.numpy(), dtype, copy=copy) if copy or (dtype is not None and dtype != self.dtype) else self.numpy()
 
     def __dlpack__(self, **options: Any) -> Any:
@@ -242,6 +240,11 @@ class Tensor(Value):
 
     def __dlpack_device__(self) -> tuple[int, int]:
         return self.data.__dlpack_device__()
+
+    @property
+    def __cuda_array_interface__(self) -> dict[str, Any]:
+        """The memory on the GPU for another library (CuPy, Numba, torch): shared; an AttributeError on the CPU."""
+        return self.data.__cuda_array_interface__
 
     def __len__(self) -> int:
         if self.ndim == 0:
@@ -277,6 +280,7 @@ class Tensor(Value):
             return f"Tensor(shape={self.shape}, dtype={self.dtype}, abstract)"
         values = np.array2string(self.numpy(), precision=4, separator=", ", prefix="Tensor(", threshold=100)
         dtype = "" if self.dtype in (DEFAULT_DTYPE, np.int64, np.bool_) else f", dtype={self.dtype}"
+        dtype += ", device='cuda'" if self.device == "cuda" else ""
         made = "" if self.node is None else ", requires_grad=True" if self.node.op is None else f", made by {self.node.op.name}"
         return f"Tensor({values}{dtype}{made})"
 

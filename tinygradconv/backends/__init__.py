@@ -68,6 +68,16 @@ def backend_of(array: Any) -> Backend:
     raise TypeError(f"no back end works on arrays of type {type(array).__name__}")
 
 
+def is_on_gpu(values: Any) -> bool:
+    """Whether these are numbers on an NVIDIA GPU, ours or another library's: whatever speaks the CUDA array interface, or DLPack."""
+    if isinstance(values, (np.ndarray, int, float, list, tuple)):
+        return False
+    if getattr(type(values), "device", None) == "cuda" or hasattr(values, "__cuda_array_interface__"):
+        return True
+    return hasattr(values, "__dlpack_device__") and values.__dlpack_device__()[0] in DLPACK_CUDA
+
+
+DLPACK_CUDA = 2, 13                  # kDLCUDA, kDLCUDAManaged
 _made: dict[str, Backend] = {"cpu": CPU}
 _making = threading.Lock()
 
@@ -108,4 +118,4 @@ def memory_statistics(device: str = "cpu", *, reset_peak: bool = False) -> dict[
     return backend_named(device).memory_statistics(reset_peak=reset_peak)
 
 
-__all__ = ["ABSTRACT", "ACTIVATIONS", "CPU", "AbstractArray", "Backend", "backend_named", "backend_of", "memory_statistics"]
+__all__ = ["ABSTRACT", "ACTIVATIONS", "CPU", "AbstractArray", "Backend", "backend_named", "backend_of", "is_on_gpu", "memory_statistics"]

@@ -4,6 +4,7 @@ from . import (
     adaptive,
     conv,
     create,
+    device,
     dropout,
     einsum,
     elementwise,
@@ -24,5 +25,5 @@ from . import (
     windows,
 )
 
-__all__ = ["activation", "adaptive", "conv", "create", "dropout", "einsum", "elementwise", "gather", "im2col", "join", "loss", "matmul",
-           "norm", "operators", "pool", "power", "random", "reduce", "shape", "softmax", "spread", "windows"]
+__all__ = ["activation", "adaptive", "conv", "create", "device", "dropout", "einsum", "elementwise", "gather", "im2col", "join", "loss",
+           "matmul", "norm", "operators", "pool", "power", "random", "reduce", "shape", "softmax", "spread", "windows"]

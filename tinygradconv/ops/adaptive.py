@@ -38,7 +38,7 @@ def adaptive_mean(be: Any, x: Any, *, size: int, places: int) -> Any:
     """y[a, i, b] = the mean of x[a, p, b] over the cells p of window i of adaptive_windows(size, places); x (A, size, B)."""
     starts, ends = adaptive_windows(size, places)
     y = be.empty((x.shape[0], places, x.shape[2]), x.dtype)
-    be.run("adaptive_mean", x, be.asarray(starts), be.asarray(ends), be.asarray((1 / (ends - starts)).astype(x.dtype)), y)
+    be.run("adaptive_mean", x, be.constant(starts), be.constant(ends), be.constant((1 / (ends - starts)).astype(x.dtype)), y)
     return y
 
 
@@ -47,7 +47,7 @@ def adaptive_spread(be: Any, g: Any, *, size: int, places: int) -> Any:
     """The adjoint of adaptive_mean: every window's cells share its cotangent."""
     starts, ends = adaptive_windows(size, places)
     x = be.empty((g.shape[0], size, g.shape[2]), g.dtype)
-    be.run("adaptive_spread", g, be.asarray(starts), be.asarray(ends), be.asarray((1 / (ends - starts)).astype(g.dtype)), x)
+    be.run("adaptive_spread", g, be.constant(starts), be.constant(ends), be.constant((1 / (ends - starts)).astype(g.dtype)), x)
     return x
 
 
@@ -57,7 +57,7 @@ def _adaptive_max(be: Any, x: Any, *, size: int, places: int) -> Any:
     starts, ends = adaptive_windows(size, places)
     shape = x.shape[0], places, x.shape[2]
     y, where = be.empty(shape, x.dtype), be.empty(shape, np.int64)
-    be.run("adaptive_max", x, be.asarray(starts), be.asarray(ends), y, where)
+    be.run("adaptive_max", x, be.constant(starts), be.constant(ends), y, where)
     return y, where
 
 

@@ -55,18 +55,18 @@ def ones(shape: int | tuple[int, ...], dtype: Any = DEFAULT_DTYPE) -> Tensor:
 
 
 def full_like(x: Any, value: float) -> Tensor:
-    """A constant tensor with the shape and dtype of x."""
+    """A constant tensor with the shape and dtype of x, on its device."""
     (x,) = as_tensors("full_like", ("x",), (x,))
-    return full(x.shape, value, x.dtype)
+    return full(x.shape, value, x.dtype).to(x.device)
 
 
 def zeros_like(x: Any) -> Tensor:
-    """Zeros with the shape and dtype of x."""
+    """Zeros with the shape and dtype of x, on its device."""
     return full_like(x, 0)
 
 
 def ones_like(x: Any) -> Tensor:
-    """Ones with the shape and dtype of x."""
+    """Ones with the shape and dtype of x, on its device."""
     return full_like(x, 1)
 
 

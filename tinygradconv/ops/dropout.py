@@ -21,14 +21,16 @@ from tinygradconv.tensor import Tensor
 @primitive
 def _dropout(be: Any, x: Any, *, rate: float, key: int, step: int, before: int = 0) -> Any:
     """`before`: the elements of the whole array that precede those of x; the kernel counts from its first, so they are gone through."""
-    whole = be.empty((before + x.size,), x.dtype)
-    if before:
-        values = be.empty(whole.shape, x.dtype)
-        values[:before], values[before:] = 0, x.reshape(-1)
-    else:
-        values = x.reshape(-1)
+    y = be.empty(x.shape, x.dtype)
+    if not before:
+        be.run("dropout", x.reshape(-1), y.reshape(-1), rate, key, step)
+        return y
+    values, whole = (be.empty((before + x.size,), x.dtype) for _ in range(2))
+    be.run("copy", be.constant(np.zeros((), x.dtype)), values[:before])
+    be.run("copy", x.reshape(-1), values[before:])
     be.run("dropout", values, whole, rate, key, step)
-    return whole[before:].reshape(x.shape)
+    be.run("copy", whole[before:], y.reshape(-1))
+    return y
 
 
 _dropout.vjp(x=lambda g, rate, key, step, before: _dropout(g, rate=rate, key=key, step=step, before=before))

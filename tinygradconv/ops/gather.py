@@ -94,12 +94,17 @@ def getitem(x: Tensor, index: Any) -> Tensor:
     except (IndexError, OverflowError, TypeError, ValueError) as problem:
         kind = IndexError if isinstance(problem, OverflowError) else type(problem)
         raise kind(f"x[…]: {problem}; x has shape {x.shape}, the index is {index!r}") from None
-    return gather_flat(x, Tensor.of(where))
+    return gather_flat(x, Tensor.of(where).to(x.device))
 
 
-def _indices(name: str, indices: Any, length: int, axis: int) -> Tensor:
-    """`indices` as an int64 tensor, negative ones counted from the end; IndexError where one is out of range."""
+def _indices(name: str, indices: Any, length: int, axis: int, device: str) -> Tensor:
+    """`indices` as an int64 tensor, negative ones counted from the end; IndexError where one is out of range.
+
+    What is no tensor yet becomes one on `device`. The values are looked at here, so a GPU is waited for.
+    """
     (where,) = as_tensors(name, ("indices",), (indices,))
+    if not isinstance(indices, Tensor) and device == "cuda":
+        where = where.to(device)
     if where.dtype.kind not in "iu":
         if where.size:
             raise TypeError(f"{name}: indices must be integers, got {where.dtype}. A bool mask picks with x[mask]")
@@ -113,7 +118,7 @@ def _indices(name: str, indices: Any, length: int, axis: int) -> Tensor:
         bad = high if high >= length else low
         raise IndexError(f"{name}: index {bad} is out of range for axis {axis} of length {length}; "
                          f"indices run from 0 to {length - 1}, or from -{length} for counting from the end")
-    return where if low >= 0 else Tensor.of(np.where(values < 0, values + length, values))
+    return where if low >= 0 else Tensor.of(np.where(values < 0, values + length, values)).to(where.device)
 
 
 @numpy_names
@@ -126,24 +131,25 @@ def take(x: Any, indices: Any, axis: int | None = None) -> Tensor:
     if axis is None:
         return take(reshape(x, (x.size,)), indices, 0)
     axis = as_axis("take", axis, x.ndim)
-    where = _indices("take", indices, x.shape[axis], axis)
+    where = _indices("take", indices, x.shape[axis], axis, x.device)
     before, after = math.prod(x.shape[:axis]), math.prod(x.shape[axis + 1:])
     step = Tensor.of(np.arange(before, dtype=np.int64)[:, None, None] * (x.shape[axis] * after) + np.arange(after, dtype=np.int64))
-    flat = reshape(where, (1, where.size, 1)) * after + step
+    flat = reshape(where, (1, where.size, 1)) * after + step.to(where.device)
     return gather_flat(x, reshape(flat, (*x.shape[:axis], *where.shape, *x.shape[axis + 1:])))
 
 
-def _along(name: str, shape: tuple[int, ...], indices: Any, axis: Any) -> Tensor:
-    """Flat positions in `shape`: `indices` along `axis`, and along every other axis each at its own place."""
+def _along(name: str, x: Tensor, indices: Any, axis: Any) -> Tensor:
+    """Flat positions in x: `indices` along `axis`, and along every other axis each at its own place."""
+    shape = x.shape
     axis = as_axis(name, axis, len(shape))
-    where = _indices(name, indices, shape[axis], axis)
+    where = _indices(name, indices, shape[axis], axis, x.device)
     if where.ndim != len(shape):
         raise ValueError(f"{name}: indices must have as many axes as x: indices has shape {where.shape}, x has {shape}")
     lines = [np.zeros(1, np.int64) if i == axis else np.arange(n, dtype=np.int64) for i, n in enumerate(shape)]
     others = grid_positions(shape, lines)
     if any(n != m and 1 not in (n, m) for i, (n, m) in enumerate(zip(where.shape, others.shape)) if i != axis):
         raise ValueError(f"{name}: indices {where.shape} and x {shape} must agree, or be 1, on every axis but axis {axis}")
-    return where * strides(shape)[axis] + Tensor.of(others)
+    return where * strides(shape)[axis] + Tensor.of(others).to(where.device)
 
 
 @numpy_names
@@ -153,14 +159,14 @@ def take_along_axis(x: Any, indices: Any, axis: int = -1) -> Tensor:
     `indices` has as many axes as x; lengths of 1 broadcast. IndexError where an index is out of range; negative ones count from the end.
     """
     (x,) = as_tensors("take_along_axis", ("x",), (x,))
-    return gather_flat(x, _along("take_along_axis", x.shape, indices, axis))
+    return gather_flat(x, _along("take_along_axis", x, indices, axis))
 
 
 @numpy_names
 def gather(x: Any, indices: Any, axis: int = -1) -> Tensor:
     """y[…, i, …] = x[…, indices[…, i, …], …]: take_along_axis under its other name; its adjoint is scatter_add."""
     (x,) = as_tensors("gather", ("x",), (x,))
-    return gather_flat(x, _along("gather", x.shape, indices, axis))
+    return gather_flat(x, _along("gather", x, indices, axis))
 
 
 @numpy_names
@@ -171,7 +177,7 @@ def scatter_add(x: Any, indices: Any, values: Any, axis: int = -1) -> Tensor:
     summed in float64 in row-major order, and rounded once. IndexError where an index is out of range; negative ones count from the end.
     """
     x, values = promoted("scatter_add", (x, values))
-    where = _along("scatter_add", x.shape, indices, axis)
+    where = _along("scatter_add", x, indices, axis)
     lead = where.ndim - values.ndim
     if lead < 0 or any(n not in (1, m) for n, m in zip(values.shape, where.shape[lead:])):
         raise ValueError(f"scatter_add: values of shape {values.shape} do not broadcast to the shape {where.shape} of indices")

@@ -142,7 +142,8 @@ def pad(x: Any, pad_width: Any, mode: str = "constant", *, constant_values: floa
     if x.size == 0:
         raise ValueError(f"pad: mode {mode!r} has nothing to copy from an x of shape {x.shape}")
     # NumPy's own pad, on the numbers 0 … n − 1 of an axis, says which cell each cell of the result copies.
-    return gather_flat(x, grid_positions(x.shape, [np.pad(np.arange(n), width, mode=mode) for n, width in zip(x.shape, widths)]))
+    where = grid_positions(x.shape, [np.pad(np.arange(n), width, mode=mode) for n, width in zip(x.shape, widths)])
+    return gather_flat(x, Tensor.of(where).to(x.device))
 
 
 @numpy_names

@@ -25,6 +25,7 @@ from tinygradconv.ops.windows import floating_tensors
 from tinygradconv.promotion import as_tensors
 from tinygradconv.tensor import Tensor
 
+NOBODYS = -2**63                                            # the label to ignore where none is
 REDUCTIONS = {"none": 0, "sum": 1, "mean": 2}               # their numbers in the kernel
 
 
@@ -46,7 +47,8 @@ def cross_entropy(logits: Any, targets: Any, *, weights: Any = None, label_smoot
     (C,) are constants. `label_smoothing` ε replaces q by (1 − ε)·q + ε/C. `ignore_index` marks examples that count for nothing.
     The mean divides by the sum of the weights of the target classes (by the number of examples for probabilities), as PyTorch
     does; the mean of nothing is NaN.
-    TypeError or ValueError for targets of another kind or shape, classes out of range, or NaN.
+    TypeError or ValueError for targets of another kind or shape, classes out of range, or NaN; on a GPU the values of targets are not
+    looked at, and a class out of range gives NaN.
     """
     name = "cross_entropy"
     _check_reduction(name, reduction)
@@ -65,10 +67,10 @@ def cross_entropy(logits: Any, targets: Any, *, weights: Any = None, label_smoot
     chosen = None if weights is None else _class_weights(name, weights, logits)
     if targets.dtype.kind == "f":
         return _of_probabilities(logits, targets.astype(logits.dtype), chosen, label_smoothing, reduction)
-    known = type(targets.data) is np.ndarray                     # an abstract array has no values to check
-    labels = Tensor.of(_labels(name, targets.data, logits.shape[-1], ignore_index)) if known else targets
-    return _of_labels(logits, labels, weights=chosen, smoothing=float(label_smoothing), ignore=-1 if ignore_index is None else ignore_index,
-                      reduction=reduction)
+    known = type(targets.data) is np.ndarray                     # an abstract array has no values, and for a GPU's one would have to wait
+    labels = Tensor.of(_labels(name, targets.data, logits.shape[-1], ignore_index)) if known else targets.astype(np.int64)
+    return _of_labels(logits, labels, weights=chosen, smoothing=float(label_smoothing),
+                      ignore=NOBODYS if ignore_index is None else ignore_index, reduction=reduction)
 
 
 def _of_probabilities(logits: Tensor, q: Tensor, weights: np.ndarray | None, smoothing: float, reduction: str) -> Tensor:
@@ -76,7 +78,7 @@ def _of_probabilities(logits: Tensor, q: Tensor, weights: np.ndarray | None, smo
         q = q * (1 - smoothing) + smoothing / logits.shape[-1]
     terms = q * log_softmax(logits)
     terms = where(q != 0, terms, 0)                           # 0 · log 0 is 0: an impossible class that is not asked for
-    return _reduced(-sum(terms if weights is None else terms * weights, -1), reduction)
+    return _reduced(-sum(terms if weights is None else terms * Tensor.of(weights).to(terms.device), -1), reduction)
 
 
 @primitive(byproducts=("slope",))
@@ -84,7 +86,8 @@ def _of_labels(be: Any, logits: Any, labels: Any, *, weights: np.ndarray | None,
     """(loss, slope): labels (…) are int64, in range or `ignore`; slope (…, C) is the derivative of each example's loss, or of the mean."""
     rows = math.prod(logits.shape[:-1]), logits.shape[-1]
     y, slope = be.empty(labels.shape if reduction == "none" else (), logits.dtype), be.empty(logits.shape, logits.dtype)
-    be.run("cross_entropy", logits.reshape(rows), labels.reshape(-1), weights, y.reshape(-1), slope.reshape(rows), smoothing, ignore,
+    chosen = None if weights is None else be.constant(weights)
+    be.run("cross_entropy", logits.reshape(rows), labels.reshape(-1), chosen, y.reshape(-1), slope.reshape(rows), smoothing, ignore,
            REDUCTIONS[reduction])
     return y, slope
 
@@ -95,15 +98,16 @@ def _of_labels_rule(g: Tensor, logits: Tensor, labels: Tensor, slope: Tensor, we
     g = g.reshape((*g.shape, 1)) if reduction == "none" else g
     if not recording():
         return slope * g
-    counted, C = labels.data != ignore, logits.shape[-1]
-    classes = np.where(counted, labels.data, 0)
+    values, C = labels.numpy(), logits.shape[-1]
+    counted = values != ignore
+    classes = np.where(counted, values, 0)
     amounts = np.full(logits.shape, smoothing / C)                                       # q · w
     amounts += (1 - smoothing) * (classes[..., None] == np.arange(C))
     amounts *= 1 if weights is None else weights
     share = 1 if reduction != "mean" else counted.sum() if weights is None else weights[classes[counted]].sum(dtype=np.float64)
-    amounts = Tensor.of(amounts.astype(logits.dtype))
+    amounts = Tensor.of(amounts.astype(logits.dtype)).to(logits.device)
     each = softmax(logits) * amounts.sum(-1, keepdims=True) - amounts
-    return where(counted[..., None], each * (g / float(share)), 0)
+    return where(Tensor.of(counted[..., None]).to(logits.device), each * (g / float(share)), 0)
 
 
 _of_labels.vjp(logits=_of_labels_rule)
@@ -159,7 +163,7 @@ def _check_targets(name: str, logits: Tensor, targets: Tensor, ignore: int | Non
 
 
 def _check_probabilities(name: str, targets: Tensor) -> None:
-    if targets.device == "abstract":
+    if type(targets.data) is not np.ndarray:
         return
     values = targets.numpy()
     bad = ~((values >= 0) & (values <= 1))                   # NaN is bad too

@@ -53,7 +53,7 @@ Tensor.__invert__ = _logical("~", op.logical_not)
 Tensor.__neg__ = lambda self: op.negative(self)
 Tensor.__pos__ = lambda self: self
 Tensor.__abs__ = lambda self: op.abs(self)
-Tensor.__contains__ = lambda self, value: bool(np.any(np.asarray(self == value)))
+Tensor.__contains__ = lambda self, value: bool(np.any((self == value).numpy()))
 
 
 def _no_attribute(self: Tensor, name: str) -> Any:

@@ -61,7 +61,7 @@ _max_pool2d.name = "max_pool2d"
 def window_sum(be: Any, x: Any, *, weights: np.ndarray, scale: np.ndarray, geo: WindowGeometry) -> Any:
     """y[n, oy, ox, c] = scale[oy, ox] · Σ weights[ky, kx] · x[…] over the window; weights and scale are constants."""
     y = be.empty(geo.y_shape, x.dtype)
-    be.run("window_sum", x, be.asarray(weights), be.asarray(scale), y, geo)
+    be.run("window_sum", x, be.constant(weights), be.constant(scale), y, geo)
     return y
 
 
@@ -69,7 +69,7 @@ def window_sum(be: Any, x: Any, *, weights: np.ndarray, scale: np.ndarray, geo: 
 def window_spread(be: Any, g: Any, *, weights: np.ndarray, scale: np.ndarray, geo: WindowGeometry) -> Any:
     """Each window's scale · weights · g added to its cells: the adjoint of window_sum."""
     x = be.empty(geo.x_shape, g.dtype)
-    be.run("window_spread", g, be.asarray(weights), be.asarray(scale), x, geo)
+    be.run("window_spread", g, be.constant(weights), be.constant(scale), x, geo)
     return x
 
 

@@ -21,7 +21,7 @@ def _constant_power(be: Any, x: Any, *, exponent: float) -> Any:
     if exponent == 2:
         be.run("unary", x, y, "square")
     else:
-        be.run("binary", x, be.asarray(np.asarray(exponent, x.dtype)), y, "pow")
+        be.run("binary", x, be.constant(np.asarray(exponent, x.dtype)), y, "pow")
     return y
 
 

@@ -89,7 +89,7 @@ def _extreme_rule(g: Tensor, x: Tensor, op: str, axes: tuple[int, ...]) -> Tenso
     """The cotangent goes to the first extreme, in row-major order over `axes`: an argmax, and one value placed per row."""
     rows = lined_up(x.detach(), axes)
     R, K = rows.shape
-    where = _arg(rows, op="arg" + op, axis=1) + Tensor.of(np.arange(R, dtype=np.int64)[:, None] * K)
+    where = _arg(rows, op="arg" + op, axis=1) + Tensor.of(np.arange(R, dtype=np.int64)[:, None] * K).to(x.device)
     return lined_back(scatter_add_flat(reshape(g, (R, 1)), where, shape=(R, K)), x.shape, axes)
 
 

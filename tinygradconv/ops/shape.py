@@ -86,7 +86,7 @@ def _slice(be: Any, x: Any, *, index: tuple[Any, ...]) -> Any:
 def _place(be: Any, x: Any, *, index: tuple[Any, ...], shape: tuple[int, ...], fill: float) -> Any:
     """`fill` everywhere in `shape`, and x at `index`: with fill 0 the adjoint of a slice."""
     y = be.empty(shape, x.dtype)
-    be.run("copy", be.asarray(np.asarray(fill, x.dtype)), y)
+    be.run("copy", be.constant(np.asarray(fill, x.dtype)), y)
     be.run("copy", x, y[_as_array(index)])
     return y
 

@@ -53,7 +53,7 @@ _prod.name = "prod"
 @primitive
 def _logsumexp(be: Any, x: Any, *, axes: tuple[int, ...], keepdims: bool) -> Any:
     """log Σ exp(x − m) + m, m the maximum; an infinite maximum is not taken out, as ∞ − ∞ is no number."""
-    shape, zero = kept(x.shape, axes), be.asarray(np.zeros((), x.dtype))
+    shape, zero = kept(x.shape, axes), be.constant(np.zeros((), x.dtype))
     m, finite, s, t = be.empty(shape, x.dtype), be.empty(shape, bool), be.empty(shape, x.dtype), be.empty(x.shape, x.dtype)
     be.run("reduce", x, s, "max", axes)
     be.run("unary", s, finite, "isfinite")
