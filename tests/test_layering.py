@@ -8,10 +8,10 @@ ROOT = Path(__file__).resolve().parent.parent / "tinygradconv"
 
 # From the ground up. A module may import from its own layer (no cycles) and from those before it.
 LAYERS = [
-    {"settings", "geometry", "arrays", "_locate"},
+    {"settings", "geometry", "arrays", "structure", "_locate"},
     {"kernels", "_compiled"},
     {"backends"},
-    {"tensor", "promotion", "anomaly", "tape", "primitive", "ready", "autodiff", "custom", "remat", "gradcheck"},
+    {"tensor", "promotion", "anomaly", "tape", "primitive", "ready", "autodiff", "custom", "remat", "gradcheck", "capture"},
     {"ops"},
     {"interop", "parallel"},                   # parallel: what ranks do together with arrays and gradients; it knows no model and no data
     {"spec"},

@@ -15,6 +15,7 @@ _locate(_Path(__file__).resolve().parent, __path__)
 from .anomaly import AnomalyError, anomaly
 from .autodiff import Primitive, elementwise, grad, no_grad, primitive
 from .backends import memory_statistics
+from .capture import capture
 from .custom import custom_op
 from .gradcheck import GradcheckError, gradcheck
 from .ops.activation import elu, gelu, leaky_relu, relu, sigmoid, silu, softplus

@@ -25,6 +25,7 @@ import numpy as np
 from tinygradconv.anomaly import check_cotangent
 from tinygradconv.arrays import dtype_of, shape_of
 from tinygradconv.backends import backend_of
+from tinygradconv.backends.live import adds_to, refuse
 from tinygradconv.primitive import Primitive, elementwise, primitive
 from tinygradconv.promotion import as_tensors
 from tinygradconv.ready import teller
@@ -123,6 +124,7 @@ def _check_joint(op: Primitive, joint: Any, wanted: tuple[str, ...]) -> None:
 
 def _hooked(node: Node, g: Tensor) -> Tensor:
     """g after the hooks of a node, each of which may give another gradient, of the same shape and dtype."""
+    refuse("runs a hook of a tensor (register_hook), which a replay would not run: remove it")
     for hook in tuple(node.hooks):
         given = hook(g)
         if given is None:
@@ -234,6 +236,8 @@ def grad(y: Tensor, xs: Any, cotangent: Any = None, *, create_graph: bool = Fals
             raise ValueError(f"grad: x{'' if single else f's[{i}]'} does not require a gradient. "
                              f"Make it with Tensor(…, requires_grad=True)")
     seed = _seed("grad", y, cotangent)
+    if on_ready is not None:
+        refuse("calls a function of yours in the backward pass (on_ready), which a replay would not call: leave it out")
     useful = ancestors_between([y.node], [x.node for x in targets])
     found: dict[Node, Tensor] = {}
     tell, turns = (None, None) if on_ready is None else (teller(targets, on_ready), turns_of(useful))
@@ -255,6 +259,7 @@ def backward(y: Tensor, cotangent: Any = None, *, retain_graph: bool = False, cr
     (implied by `create_graph`, which records the backward pass too).
     """
     def accumulate(node: Node, g: Tensor) -> None:
+        adds_to(node)
         node.grad = g if node.grad is None else node.grad + g
 
     seed = _seed("backward", y, cotangent)

@@ -15,6 +15,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from tinygradconv.autodiff import Primitive, next_sequence, no_grad, propagate, recording
+from tinygradconv.backends.live import following
 from tinygradconv.tape import Node, reads
 from tinygradconv.tensor import Storage, Tensor
 
@@ -43,15 +44,19 @@ class Counter:
         self.value = value
 
     def advance(self) -> int:
-        """The next number."""
+        """The next number; while a step is recorded (capture.py), one that every replay takes anew."""
         log = _log.get()
         if log is not None and log.replay:
             taken = log.taken[log.next]
             log.next += 1
             return taken
-        taken, self.value = self.value, self.value + 1
+        taken = following("the number of a call", self._next)
         if log is not None:
             log.taken.append(taken)
+        return taken
+
+    def _next(self) -> int:
+        taken, self.value = self.value, self.value + 1
         return taken
 
 

@@ -98,6 +98,11 @@ def backend_named(device: str) -> Backend:
     return _made[device]
 
 
+def loaded(device: str) -> Backend | None:
+    """The back end of a device where it has been made, None where nobody has asked for it yet."""
+    return _made.get(device)
+
+
 def _first_gpu() -> Backend:
     """The back end of the machine's first GPU; RuntimeError says all that is missing."""
     from .cuda.toolchain import obstacles
@@ -118,4 +123,5 @@ def memory_statistics(device: str = "cpu", *, reset_peak: bool = False) -> dict[
     return backend_named(device).memory_statistics(reset_peak=reset_peak)
 
 
-__all__ = ["ABSTRACT", "ACTIVATIONS", "CPU", "AbstractArray", "Backend", "backend_named", "backend_of", "is_on_gpu", "memory_statistics"]
+__all__ = ["ABSTRACT", "ACTIVATIONS", "CPU", "AbstractArray", "Backend", "backend_named", "backend_of", "is_on_gpu", "loaded",
+           "memory_statistics"]

@@ -1,7 +1,8 @@
-"""Numbers that change from one step to the next, where a step is recorded once and replayed (cuda/graph.py).
+"""What changes from one step to the next, where a step is recorded once and replayed (cuda/graph.py).
 
 A recorded launch keeps its arguments. What is to change between replays (a learning rate, the number of a step) therefore lies in the GPU's
-memory, where kernels read it. Code that takes such a number from the host asks `following`; outside a recording that is the number itself.
+memory, where kernels read it, and code that takes such a number from the host asks `following`. What Python does beside launching is done
+once, while the step is recorded: what must happen again at every replay is told to the recording (`changed`), and what cannot is refused.
 """
 from __future__ import annotations
 
@@ -10,21 +11,23 @@ from typing import Any
 
 
 class Live:
-    """A number that kernels read from `array`, of one element: the host does not know it while a step is recorded, so it cannot compute.
+    """A number that kernels find in the GPU's memory: the host does not know it while a step is recorded, so it cannot compute with it.
 
-    It may be handed to what ends in a kernel: an optimiser's rate, the step of random numbers. Everything else is a TypeError that says so.
+    It may be handed to what ends in a kernel: an optimiser's rate, the step of random numbers; `place(dtype)` is the array of one element
+    where it is then read. Everything else is a TypeError that says so. `checks` are called with each value that it takes.
     """
 
-    __slots__ = ("array", "name")
+    __slots__ = ("checks", "name", "place")
     __hash__ = None
 
-    def __init__(self, name: str, array: Any) -> None:
-        self.name, self.array = name, array
+    def __init__(self, name: str, place: Callable[[Any], Any]) -> None:
+        self.name, self.place = name, place
+        self.checks: list[Callable[[Any], object]] = []
 
     def __repr__(self) -> str:
         return f"<{self.name}, which changes from call to call>"
 
-    def _unknown(self, *_: Any) -> Any:
+    def _unknown(self, *_: Any, **__: Any) -> Any:
         raise TypeError(f"capture: {self.name} is a number that changes from call to call. While the step is recorded it can be the rate "
                         f"of an optimiser, or a step of random numbers, and nothing else. To compute with it, give it as a tensor on the "
                         f"GPU: Tensor(…).to('cuda')")
@@ -34,12 +37,51 @@ class Live:
     __bool__ = __float__ = __int__ = __index__ = __array__ = _unknown
 
 
+class CannotRecord(RuntimeError):
+    """What a step does cannot be recorded; the message says what, and what to do instead."""
+
+
+class Cold(Exception):
+    """A step that is recorded launches a kernel that was never launched before: it must run once more as it is, and be recorded then."""
+
+
 recorder: list[Any] = []                   # the recording that is under way, if one is: there is one compute stream, so at most one
 
 
-def following(name: str, dtype: str, read: Callable[[], Any]) -> Any:
-    """read(), once; or, while a step is recorded, a Live number of this dtype that is read() anew, once, before each replay."""
-    return recorder[0].follow(name, dtype, read) if recorder else read()
+def following(name: str, read: Callable[[], Any]) -> Any:
+    """read(), once; or, while a step is recorded, a Live number that is read() anew, once, before each replay."""
+    return recorder[0].follow(name, read) if recorder else read()
 
 
-__all__ = ["Live", "following", "recorder"]
+def changed(storage: Any) -> None:
+    """Raise the version of a storage whose memory changes in place, here and, while a step is recorded, at each replay."""
+    storage.version += 1
+    if recorder:
+        recorder[0].changed.append(storage)
+
+
+def refuse(what: str) -> None:
+    """CannotRecord where a step is recorded: `what` it does, in words that follow "it", and what to do instead."""
+    if recorder:
+        raise CannotRecord(what)
+
+
+def adds_to(leaf: Any) -> None:
+    """CannotRecord where a recorded step adds to a gradient that was there before it, which a replay would find where it was once."""
+    if recorder:
+        if leaf.grad is not None and not any([leaf is known for known in recorder[0].leaves]):
+            raise CannotRecord("adds to a .grad that was there before it (backward()): use grad(), or set x.grad = None before")
+        recorder[0].leaves.append(leaf)
+
+
+def updated(tensors: dict[str, Any], name: str, value: Any) -> None:
+    """tensors[name] = value; while a step is recorded, into the memory of the tensor that is there, so that each replay goes on from it."""
+    if not recorder:
+        tensors[name] = value
+        return
+    there = tensors[name]
+    recorder[0].assign(there, value)
+    recorder[0].holds.append(lambda: tensors.get(name) is there)
+
+
+__all__ = ["CannotRecord", "Cold", "Live", "adds_to", "changed", "following", "recorder", "refuse", "updated"]

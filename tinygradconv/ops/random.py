@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from tinygradconv.backends import CPU
+from tinygradconv.backends.live import Live
 from tinygradconv.geometry import integer
 from tinygradconv.ops.spelling import numpy_names
 from tinygradconv.tensor import DEFAULT_DTYPE, Tensor
@@ -32,8 +33,11 @@ def key_of(seed: int, purpose: str) -> int:
     return int.from_bytes(blake2b(f"{seed}/{purpose}".encode(), digest_size=8).digest(), "little")
 
 
-def word64(where: str, name: str, value: Any) -> int:
-    """`value` as an integer of 64 bits, 0 … 2⁶⁴ − 1; errors begin with `where`."""
+def word64(where: str, name: str, value: Any) -> Any:
+    """`value` as an integer of 64 bits, 0 … 2⁶⁴ − 1; errors begin with `where`. A Live number is checked when it has a value."""
+    if type(value) is Live:
+        value.checks.append(lambda known: word64(where, name, known))
+        return value
     number = integer(name, value, at_least=0, where=where)
     if number >> 64:
         raise ValueError(f"{where}: {name} must be less than 2⁶⁴, got {number}")

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from tinygradconv.anomaly import AnomalyError
 from tinygradconv.autodiff import no_grad
+from tinygradconv.backends.live import updated
 from tinygradconv.ops.random import key_of
 from tinygradconv.remat import replaying
 from tinygradconv.tensor import Tensor
@@ -41,8 +42,9 @@ class Site:
     def update(self, name: str, rule: Callable[[Tensor], Tensor]) -> None:
         """Replace a buffer by rule(buffer): once per call, not again when a `remat` replays it, and not where arrays are abstract."""
         if self.is_real and not replaying():
+            path = self._step.buffers[name]
             with no_grad():
-                self._buffers[self._step.buffers[name]] = rule(self.buffer(name)).detach()
+                updated(self._buffers, path, rule(self._buffers[path]).detach())
 
 
 def run(plan: Plan, parameters: Mapping[str, Tensor], buffers: dict[str, Tensor], x: Tensor, *, train: bool, seed: int = 0,

@@ -53,6 +53,27 @@ class Allocator:
         self._dead: deque[tuple[int, int, int]] = deque()
         self._free: dict[int, list[int]] = {}
         self._in_use = self._cached = self._peak = 0
+        self._pools: list[Allocator] = []
+        self._keeps = False                                    # whether this is a pool whose blocks a graph may write to
+
+    def pool(self) -> Allocator:
+        """Memory of its own from the same driver, for what is recorded once and replayed: all of it stays there until `retire`.
+
+        Its blocks are not this allocator's, so nothing that is computed between two replays lies where a replay writes.
+        """
+        made = Allocator(self._driver)
+        made._keeps = True
+        with self._lock:
+            self._pools.append(made)
+        return made
+
+    def retire(self) -> None:
+        """Of a pool: nothing is replayed any more; the allocator that it is of gives its memory back, once nobody holds any of it."""
+        self._keeps = False
+
+    def owns(self, block: Any) -> bool:
+        """Whether a block came from here, and not from another pool, or another library."""
+        return getattr(block, "_home", None) is self._dead
 
     def take(self, nbytes: int) -> Block:
         """A block of `nbytes` bytes, uninitialised. MemoryError says what was asked, is in use, was cached, and is free."""
@@ -71,16 +92,23 @@ class Allocator:
         return Block(pointer, nbytes, size, self._dead)
 
     def statistics(self) -> dict[str, int]:
-        """{"in_use", "cached", "peak"} in bytes: asked for by the blocks alive, held for blocks to come, the most ever in use."""
+        """{"in_use", "cached", "peak"} in bytes: asked for by the blocks alive, held for blocks to come, the most ever in use.
+
+        With the pools' own (the peaks added up, though they need not have been at one time).
+        """
         with self._lock:
             self._collect()
-            return {"in_use": self._in_use, "cached": self._cached, "peak": self._peak}
+            pools = [pool.statistics() for pool in self._pools]
+            own = {"in_use": self._in_use, "cached": self._cached, "peak": self._peak}
+            return {name: count + sum(pool[name] for pool in pools) for name, count in own.items()}
 
     def reset_peak(self) -> None:
         """Count the peak from what is in use now."""
         with self._lock:
             self._collect()
             self._peak = self._in_use
+            for pool in self._pools:
+                pool.reset_peak()
 
     def release(self) -> None:
         """Give all that is cached back to the driver, after waiting for the GPU."""
@@ -95,10 +123,11 @@ class Allocator:
         except OutOfMemory:
             gc.collect()                                       # a tape is a web of cycles: arrays may be held by nothing but those
         with self._lock:
-            pointer, cached = self._reused(size), self._cached
+            pointer, cached = self._reused(size), 0 if self._keeps else self._cached
             if pointer is not None:
                 return pointer
-            self._release()
+            if not self._keeps:
+                self._release()
         try:
             return self._driver.allocate(size)
         except OutOfMemory:
@@ -130,7 +159,11 @@ class Allocator:
                 self._cached += size
 
     def _release(self) -> None:
-        """Give the lists' blocks back, when nobody computes with them any more. Under the lock."""
+        """Give the lists' blocks back, and those of pools that retired, when nobody computes with them any more. Under the lock."""
+        for pool in [pool for pool in self._pools if not pool._keeps]:
+            pool.release()
+            if not pool.statistics()["in_use"]:
+                self._pools.remove(pool)
         if self._free:
             self._driver.synchronize()
         for pointers in self._free.values():

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygradconv.backends.live import recorder, refuse
 from tinygradconv.kernels import KERNELS
 from tinygradconv.settings import get as setting
 
@@ -53,6 +54,8 @@ class CUDABackend:
 
         `algorithm` is the kernel that computes it in the place of the one named. Nothing is packed here, so `packed` is left alone.
         """
+        if recorder:
+            recorder[0].note(arguments)
         name = kernel if algorithm is None else algorithm
         function = self._functions.get(name) or self._find(name)
         function(self.device, *arguments)
@@ -104,7 +107,9 @@ class CUDABackend:
         if known is None:
             if len(self._constants) >= MOST_CONSTANTS:
                 self._constants.clear()
-            known = self._constants[key] = self.asarray(values)
+            known = self.asarray(values)
+            if not recorder:                               # what is recorded is there after each replay, not before
+                self._constants[key] = known
         return known
 
     def adopted(self, arrays: Sequence[Any]) -> list[Any]:
@@ -132,6 +137,7 @@ class CUDABackend:
     # The GPU.
     def synchronize(self) -> None:
         """Return when everything that was started has ended; RuntimeError where something went wrong in it."""
+        refuse("waits for the GPU: that is for after the call")
         with self._errors("synchronize"):
             self.driver.synchronize()
 

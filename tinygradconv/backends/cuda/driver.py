@@ -128,6 +128,34 @@ class Driver:
         if status:
             raise self._error("cuLaunchKernel", status)
 
+    # Graphs.
+    def begin_capture(self) -> None:
+        """From now on the compute stream puts down what it is given, and starts none of it; the rest of the driver goes on as ever."""
+        self._call("cuStreamBeginCapture", self.compute, self._api.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_RELAXED)
+
+    def end_capture(self) -> Any:
+        """What the compute stream has put down; it starts what it is given again."""
+        return self._call("cuStreamEndCapture", self.compute)
+
+    def instantiate(self, graph: Any) -> Any:
+        """What was put down, made ready to be started; the graph itself is let go."""
+        try:
+            return self._call("cuGraphInstantiate", graph, 0)
+        finally:
+            self.drop_graph(graph)
+
+    def drop_graph(self, graph: Any) -> None:
+        """Let go what was put down."""
+        self._call("cuGraphDestroy", graph)
+
+    def start(self, executable: Any) -> None:
+        """Start all of a graph, in the order of the compute stream."""
+        self._call("cuGraphLaunch", executable, self.compute)
+
+    def drop_executable(self, executable: Any) -> None:
+        """Let a graph go; where it is running, once it has ended."""
+        self._call("cuGraphExecDestroy", executable)
+
     def _call(self, name: str, *arguments: Any) -> Any:
         """One function of the driver, with the GPU's context in this thread; what it returns beside its status."""
         if not hasattr(self._here, "attached"):

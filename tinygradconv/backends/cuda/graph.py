@@ -2,10 +2,198 @@
 
 A recorded launch keeps its arguments: the addresses of arrays, and numbers. So
 
-    arrays      stay where they are. What a step makes for itself comes from a private pool that lives as long as the graph; what it is
-                handed is copied to a place of its own before each replay.
+    arrays      stay where they are. What a step makes for itself comes from a pool that lives as long as the graph; what it is handed is
+                copied to a place of its own before each replay; what else it reads or writes (parameters) the graph keeps alive.
     numbers     that change between replays lie in the GPU's memory. A host function that takes such a number (the rate of an
                 optimiser; the step of Adam, and of random numbers) asks `device.number(rate, "float64")`, which is an array of one element:
                 from a number of the host, or where the number is `Live` (backends/live.py) the place that is filled before each replay.
                 Its kernels read rate[0]; captured and eager steps run the same kernels, so they give the same bits.
+    constants   that the host moves to the GPU while a step is recorded lie in pinned memory of the graph; each replay moves them again.
 """
+from __future__ import annotations
+
+import contextlib
+import struct
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from ctypes import c_char, memmove
+from typing import Any
+
+import numpy as np
+
+from tinygradconv.backends.live import CannotRecord, Live, recorder
+
+from .allocator import Allocator
+from .array import CudaArray
+from .errors import CudaError, explained
+from .launch import CODES
+
+SLOT, MOST_NUMBERS = 8, 512                # bytes of a number that changes, how many there may be
+ROWS = 4                                   # replays that the host may be ahead of the GPU
+MOST_CONSTANTS = 1 << 20                   # bytes
+
+
+class _Number:
+    """Where a number that changes comes from, and where it is put: (place, how it is packed) for each dtype that kernels asked for."""
+
+    __slots__ = ("live", "places", "read")
+
+    def __init__(self, name: str, read: Callable[[], Any], place: Callable[[_Number, Any], CudaArray]) -> None:
+        self.read, self.live = read, Live(name, lambda dtype: place(self, dtype))
+        self.places: dict[np.dtype, int] = {}
+
+
+class Recording:
+    """What a step tells while it is recorded: see backends/live.py, which is how it finds this.
+
+    changed    storages whose memory it changes in place, once for each time
+    leaves     nodes of the tape to whose gradients it adds
+    holds      questions that must be answered with yes for a replay to be what the step would do now
+    """
+
+    def __init__(self, driver: Any, pool: Allocator) -> None:
+        self.changed: list[Any] = []
+        self.leaves: list[Any] = []
+        self.holds: list[Callable[[], bool]] = []
+        self._driver, self._pool, self._thread = driver, pool, threading.get_ident()
+        self._numbers: list[_Number] = []
+        self._kept: dict[int, Any] = {}
+        self._slots = pool.take(SLOT * MOST_NUMBERS)
+        self._constants, self._used = driver.pinned(MOST_CONSTANTS), 0
+
+    def follow(self, name: str, read: Callable[[], Any]) -> Live:
+        """A number that read() gives before each replay, in the order of these calls."""
+        self._numbers.append(_Number(name, read, self._place))
+        return self._numbers[-1].live
+
+    def _place(self, number: _Number, dtype: Any) -> CudaArray:
+        kind = np.dtype(dtype)
+        if kind not in number.places:
+            taken = sum(len(other.places) for other in self._numbers)
+            if taken == MOST_NUMBERS:
+                raise CannotRecord(f"has more than {MOST_NUMBERS} numbers that change from call to call: give them as a tensor")
+            number.places[kind] = taken
+        return CudaArray(self._slots, (1,), kind, self._slots.pointer + SLOT * number.places[kind])
+
+    def constant(self, values: np.ndarray, pointer: int) -> None:
+        """Each replay puts these numbers, as they are now, to `pointer`, at this place in the order."""
+        values = np.ascontiguousarray(values)
+        start = self._used
+        self._used += -(-values.nbytes // SLOT) * SLOT
+        if self._used > MOST_CONSTANTS:
+            raise CannotRecord(f"moves more than {MOST_CONSTANTS} bytes from the host to the GPU: move them before the step, or give them "
+                               f"as arguments")
+        memmove(self._constants + start, values.ctypes.data, values.nbytes)
+        self._driver.copy_in(pointer, self._constants + start, values.nbytes, self._driver.compute)
+
+    def note(self, arguments: Sequence[Any]) -> None:
+        """Keep alive what a launch reads and writes and the pool does not own. RuntimeError in a thread that is not the step's."""
+        if threading.get_ident() != self._thread:
+            raise RuntimeError("a thread computes on the GPU while another records a step (tinygradconv.capture). Wait for that")
+        for argument in arguments:
+            if isinstance(argument, (tuple, list)):
+                self.note(argument)
+            else:
+                block = getattr(argument, "block", None)
+                if block is not None and not self._pool.owns(block):
+                    self._kept[id(block)] = block
+
+    def __del__(self) -> None:
+        with contextlib.suppress(Exception):
+            self._driver.synchronize()                         # a replay may still read them
+            self._driver.free_pinned(self._constants)
+
+    def assign(self, tensor: Any, values: Any) -> None:
+        """Put `values`, a tensor, into the memory of another, in place."""
+        self._driver.copy_within(tensor.data.pointer, values.data.pointer, tensor.data.nbytes)
+        self.note((tensor.data,))
+        tensor.storage.version += 1
+        self.changed.append(tensor.storage)
+
+
+class Graph:
+    """A recorded step, ready to be replayed. `result` is what its function returned: arrays that each replay fills again."""
+
+    def __init__(self, driver: Any, recording: Recording, executable: Any, result: Any) -> None:
+        self.result, self._driver, self._recording, self._executable = result, driver, recording, executable
+        self._numbers = [(number, [(SLOT * place, f"={CODES[dtype.name][0]}") for dtype, place in number.places.items()])
+                         for number in recording._numbers]
+        self._row, self._last = SLOT * sum(len(places) for _, places in self._numbers), b""
+        self._rows = [(driver.pinned(self._row), driver.event()) for _ in range(ROWS if self._row else 0)]
+        self._turn, self._first = 0, True
+
+    def valid(self) -> bool:
+        """Whether what the step found on the host, where the recording asked for it, is still the same."""
+        return all(holds() for holds in self._recording.holds)
+
+    def replay(self) -> None:
+        """Start the step once more. RuntimeError where the driver refuses."""
+        try:
+            self._fill()
+            self._driver.start(self._executable)
+        except CudaError as problem:
+            raise explained("the replay of a captured step", problem, False) from problem
+        if not self._first:                                    # the recording itself has counted the changes of the first
+            for storage in self._recording.changed:
+                storage.version += 1
+        self._first = False
+
+    def _fill(self) -> None:
+        """Read the numbers that change, and put them where the kernels find them; what is there already is not put there again."""
+        row = bytearray(self._row)
+        for number, places in self._numbers:
+            value = number.read()
+            for check in number.live.checks:
+                check(value)
+            for at, code in places:
+                struct.pack_into(code, row, at, value)
+        if bytes(row) == self._last:
+            return
+        address, copied = self._rows[self._turn]
+        self._turn = (self._turn + 1) % len(self._rows)
+        self._driver.finish(copied)                            # of ROWS replays ago
+        (c_char * self._row).from_address(address)[:] = bytes(row)
+        self._driver.copy_in(self._recording._slots.pointer, address, self._row, self._driver.compute)
+        self._driver.record(copied, self._driver.compute)
+        self._last = bytes(row)
+
+    def __del__(self) -> None:
+        with contextlib.suppress(Exception):                   # the driver may be gone, at the end of the program
+            self._driver.drop_executable(self._executable)
+            for address, copied in self._rows:
+                self._driver.finish(copied)
+                self._driver.free_pinned(address)
+
+
+def record(driver: Any, device: Any, pool: Allocator, recording: Recording, run: Callable[[], Any]) -> Graph:
+    """What `run()` launches on `device`, as a graph; nothing of it is computed yet.
+
+    What `run` raises is raised again, and nothing has happened on the GPU. RuntimeError: the driver gave the recording up.
+    """
+    try:
+        with _recorded(driver, device, pool, recording) as made:
+            result = run()
+        return Graph(driver, recording, driver.instantiate(made[0]), result)
+    except CudaError as problem:
+        raise RuntimeError(f"capture: the driver cannot record this step: {problem}") from problem
+
+
+@contextlib.contextmanager
+def _recorded(driver: Any, device: Any, pool: Allocator, recording: Recording) -> Iterator[list[Any]]:
+    """Within the block what is launched is put down; then the list holds it."""
+    made: list[Any] = []
+    with device.allocating(pool):
+        driver.begin_capture()
+        recorder.append(recording)
+        try:
+            yield made
+        except BaseException:
+            with contextlib.suppress(CudaError):
+                driver.drop_graph(driver.end_capture())
+            raise
+        finally:
+            recorder.clear()
+        made.append(driver.end_capture())
+
+
+__all__ = ["Graph", "Recording", "record"]

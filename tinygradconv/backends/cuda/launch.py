@@ -5,16 +5,17 @@ values (one call of `struct`) and calls the driver, which reads them before it r
 """
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import struct
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from tinygradconv.backends.live import Live, recorder
+from tinygradconv.backends.live import Cold, Live, recorder
 from tinygradconv.kernels.cuda.language import CudaKernel
 
 from .allocator import POISON, Allocator
@@ -60,6 +61,7 @@ class Launcher:
         self._driver, self._allocator, self._compiled, self._blocking = driver, allocator, compiled, blocking
         self._poisoned, self._precision = poisoned, precision
         self.multiprocessors: int = driver.multiprocessors
+        self.launches = 0
         self._kernels: dict[CudaKernel, _Loaded] = {}
         self._numbers: dict[tuple[bytes, str], CudaArray] = {}
 
@@ -86,7 +88,7 @@ class Launcher:
         While a step is recorded (graph.py), a Live number is where its value is put before each replay.
         """
         if type(value) is Live:
-            return value.array
+            return value.place(dtype)
         data = np.array([value], dtype)
         key = data.tobytes(), data.dtype.str
         known = self._numbers.get(key)
@@ -100,9 +102,19 @@ class Launcher:
                 self._numbers[key] = known
         return known
 
-    def launch(self, kernel: CudaKernel, grid: int | tuple[int, ...], *arguments: Any) -> None:
+    @contextlib.contextmanager
+    def allocating(self, pool: Allocator) -> Iterator[None]:
+        """Within the block arrays come from another pool."""
+        before, self._allocator = self._allocator, pool
+        try:
+            yield
+        finally:
+            self._allocator = before
+
+    def launch(self, kernel: CudaKernel, grid: int | tuple[int, ...], *arguments: Any, reaches: Sequence[CudaArray] = ()) -> None:
         """Start a kernel on `grid` blocks (up to three axes): an array, or None, for each pointer, a number for each scalar.
 
+        `reaches` are arrays whose addresses the kernel finds in memory (kernels/cuda/table.py), beside those that are its arguments.
         Nothing is started where an axis of the grid is 0. TypeError says which argument is not what the kernel takes.
         """
         loaded = self._kernels.get(kernel) or self._load(kernel)
@@ -122,6 +134,9 @@ class Launcher:
             with loaded.lock:
                 loaded.pack(*values)
                 self._driver.launch(loaded.function, blocks, loaded.threads, loaded.shared, loaded.addresses)
+            self.launches += 1
+            if recorder:
+                recorder[0].note((*arguments, *reaches))
             if self._blocking():
                 self._driver.synchronize()
         except struct.error as problem:
@@ -132,6 +147,8 @@ class Launcher:
 
     def _load(self, kernel: CudaKernel) -> _Loaded:
         """Compile, or find, a kernel's machine code for this GPU, and put it there."""
+        if recorder:                                           # to load one may wait for the GPU, which a stream that records may not
+            raise Cold(kernel.label)
         machine_code = self._compiled(kernel, self._driver.architecture)
         function = self._driver.load(machine_code.cubin, machine_code.entry, kernel.shared)
         return self._kernels.setdefault(kernel, _Loaded(kernel, function))

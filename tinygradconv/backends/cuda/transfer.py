@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from tinygradconv.backends.live import recorder, refuse
+
 CHUNK = 4 << 20                            # bytes of a buffer: long enough for the bus, short enough that the first copy starts soon
 
 
@@ -27,6 +29,8 @@ class Transfers:
 
     def to_device(self, values: np.ndarray, pointer: int) -> None:
         """Copy an array's numbers, in row-major order, to `pointer`. They have been read when this returns; the copy may still run."""
+        if recorder:
+            return recorder[0].constant(values, pointer)
         values = np.ascontiguousarray(values)
         with self._lock:
             self._then(0, self._driver.compute, self._driver.copies)
@@ -41,6 +45,8 @@ class Transfers:
         """Fill a C-contiguous array from `pointer`, with what is there once all that was started has been computed."""
         if not (values.flags.c_contiguous and values.flags.writeable):
             raise ValueError("to_host: the array to fill must be C-contiguous and writeable")
+        refuse("reads values of the GPU on the host (item(), numpy(), tolist(), float(), bool(), print, a custom_op): return the tensor, "
+               "and read it after the call")
         with self._lock:
             self._then(0, self._driver.compute, self._driver.copies)
             under_way = None
