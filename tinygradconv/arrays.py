@@ -35,6 +35,11 @@ def is_scattered(value: Any) -> bool:
     return False
 
 
+def address_of(value: Any) -> int:
+    """Where the first number of an array lies, in the memory of its device."""
+    return value.ctypes.data if isinstance(value, ndarray) else value.pointer
+
+
 def check_layout(*questions: Callable[[Any], Any]) -> None:
     """ImportError unless is_scattered, shape_of and dtype_of, or the three `questions` given, answer as NumPy's arrays are known to lie."""
     whole = zeros((2, 3, 4), "int16")

@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
+from tinygradconv.kernels import KERNELS
 
 from tinygradconv.backends.cuda.array import CudaArray
 from tinygradconv.backends.cuda.backend import CUDABackend
 from tinygradconv.backends.cuda.launch import Launcher
 from tinygradconv.backends.reference import reference_kernel, reference_workspace
-from tinygradconv.kernels import KERNELS
 
 from .stub import StubDriver
 
@@ -62,13 +62,13 @@ def later(arguments: tuple[Any, ...]) -> Callable[[], list[Any]]:
 class EmulatedLauncher(Launcher):
     """A launcher whose launches are emulated, once somebody waits for them."""
 
-    def launch(self, kernel: Any, grid: Any, *arguments: Any) -> None:
+    def launch(self, kernel: Any, grid: Any, *arguments: Any, reaches: Any = ()) -> None:
         """Emulate a kernel."""
         from tinygradconv.kernels.cuda.emulator import emulate
         if 0 in (grid if isinstance(grid, tuple) else (grid,)):
             return
-        ready = later(arguments)
-        self._driver.streams[self._driver.compute].append(lambda: emulate(kernel, grid, *ready()))
+        ready, reached = later(arguments), later(tuple(reaches))
+        self._driver.streams[self._driver.compute].append(lambda: emulate(kernel, grid, *ready(), reaches=reached()))
         if self._blocking():
             self._driver.synchronize()
 

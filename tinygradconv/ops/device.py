@@ -3,8 +3,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from tinygradconv.autodiff import primitive
-from tinygradconv.backends import backend_named
+from tinygradconv.backends import backend_named, backend_of
 from tinygradconv.tensor import Tensor
 
 
@@ -27,6 +29,19 @@ def to(x: Tensor, device: str) -> Tensor:
         return x
     backend_named(device)
     return _move(x, device=device, source=source)
+
+
+def beside(x: Tensor, values: np.ndarray) -> Tensor:
+    """`values` as a constant on the device of x, for op authors: they may be shared with whoever asks for the same."""
+    return Tensor.of(backend_of(x.data).constant(values))
+
+
+def leaf_on(device: str, x: Tensor) -> Tensor:
+    """A parameter or a constant on another device, a leaf there if x requires a gradient; x itself where it is there already."""
+    if x.device == device:
+        return x
+    moved = x.detach().to(device)
+    return moved.requires_grad_() if x.requires_grad else moved
 
 
 Tensor.to = to

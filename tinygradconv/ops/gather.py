@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from tinygradconv.autodiff import primitive
+from tinygradconv.ops.device import beside
 from tinygradconv.ops.shape import as_axis, basic_slice, reshape
 from tinygradconv.ops.spelling import numpy_names
 from tinygradconv.promotion import as_tensors, promoted
@@ -94,31 +95,32 @@ def getitem(x: Tensor, index: Any) -> Tensor:
     except (IndexError, OverflowError, TypeError, ValueError) as problem:
         kind = IndexError if isinstance(problem, OverflowError) else type(problem)
         raise kind(f"x[…]: {problem}; x has shape {x.shape}, the index is {index!r}") from None
-    return gather_flat(x, Tensor.of(where).to(x.device))
+    return gather_flat(x, beside(x, where))
 
 
-def _indices(name: str, indices: Any, length: int, axis: int, device: str) -> Tensor:
+def _indices(name: str, indices: Any, length: int, axis: int, x: Tensor) -> Tensor:
     """`indices` as an int64 tensor, negative ones counted from the end; IndexError where one is out of range.
 
-    What is no tensor yet becomes one on `device`. The values are looked at here, so a GPU is waited for.
+    What is no tensor yet becomes one beside x. The values are looked at here; those on a GPU are waited for.
     """
     (where,) = as_tensors(name, ("indices",), (indices,))
-    if not isinstance(indices, Tensor) and device == "cuda":
-        where = where.to(device)
     if where.dtype.kind not in "iu":
         if where.size:
             raise TypeError(f"{name}: indices must be integers, got {where.dtype}. A bool mask picks with x[mask]")
         where = where.detach()
     where = where.astype(np.int64)
     if where.device == "abstract" or where.size == 0:
-        return where
+        return where if isinstance(indices, Tensor) else beside(x, where.numpy())
     values = where.numpy()
     low, high = int(values.min()), int(values.max())
     if low < -length or high >= length:
         bad = high if high >= length else low
         raise IndexError(f"{name}: index {bad} is out of range for axis {axis} of length {length}; "
                          f"indices run from 0 to {length - 1}, or from -{length} for counting from the end")
-    return where if low >= 0 else Tensor.of(np.where(values < 0, values + length, values)).to(where.device)
+    if low < 0:
+        values = np.where(values < 0, values + length, values)
+        where = beside(where, values)
+    return where if isinstance(indices, Tensor) else beside(x, values)
 
 
 @numpy_names
@@ -131,10 +133,10 @@ def take(x: Any, indices: Any, axis: int | None = None) -> Tensor:
     if axis is None:
         return take(reshape(x, (x.size,)), indices, 0)
     axis = as_axis("take", axis, x.ndim)
-    where = _indices("take", indices, x.shape[axis], axis, x.device)
+    where = _indices("take", indices, x.shape[axis], axis, x)
     before, after = math.prod(x.shape[:axis]), math.prod(x.shape[axis + 1:])
-    step = Tensor.of(np.arange(before, dtype=np.int64)[:, None, None] * (x.shape[axis] * after) + np.arange(after, dtype=np.int64))
-    flat = reshape(where, (1, where.size, 1)) * after + step.to(where.device)
+    step = np.arange(before, dtype=np.int64)[:, None, None] * (x.shape[axis] * after) + np.arange(after, dtype=np.int64)
+    flat = reshape(where, (1, where.size, 1)) * after + beside(where, step)
     return gather_flat(x, reshape(flat, (*x.shape[:axis], *where.shape, *x.shape[axis + 1:])))
 
 
@@ -142,14 +144,14 @@ def _along(name: str, x: Tensor, indices: Any, axis: Any) -> Tensor:
     """Flat positions in x: `indices` along `axis`, and along every other axis each at its own place."""
     shape = x.shape
     axis = as_axis(name, axis, len(shape))
-    where = _indices(name, indices, shape[axis], axis, x.device)
+    where = _indices(name, indices, shape[axis], axis, x)
     if where.ndim != len(shape):
         raise ValueError(f"{name}: indices must have as many axes as x: indices has shape {where.shape}, x has {shape}")
     lines = [np.zeros(1, np.int64) if i == axis else np.arange(n, dtype=np.int64) for i, n in enumerate(shape)]
     others = grid_positions(shape, lines)
     if any(n != m and 1 not in (n, m) for i, (n, m) in enumerate(zip(where.shape, others.shape)) if i != axis):
         raise ValueError(f"{name}: indices {where.shape} and x {shape} must agree, or be 1, on every axis but axis {axis}")
-    return where * strides(shape)[axis] + Tensor.of(others).to(where.device)
+    return where * strides(shape)[axis] + beside(where, others)
 
 
 @numpy_names

@@ -9,6 +9,7 @@ import numpy as np
 
 from tinygradconv.autodiff import Primitive
 from tinygradconv.geometry import integer
+from tinygradconv.ops.device import beside
 from tinygradconv.ops.gather import gather_flat, grid_positions
 from tinygradconv.ops.shape import as_axes, as_axis, basic_slice, broadcast_to, expand_dims, place, reshape
 from tinygradconv.ops.spelling import numpy_names
@@ -143,7 +144,7 @@ def pad(x: Any, pad_width: Any, mode: str = "constant", *, constant_values: floa
         raise ValueError(f"pad: mode {mode!r} has nothing to copy from an x of shape {x.shape}")
     # NumPy's own pad, on the numbers 0 … n − 1 of an axis, says which cell each cell of the result copies.
     where = grid_positions(x.shape, [np.pad(np.arange(n), width, mode=mode) for n, width in zip(x.shape, widths)])
-    return gather_flat(x, Tensor.of(where).to(x.device))
+    return gather_flat(x, beside(x, where))
 
 
 @numpy_names

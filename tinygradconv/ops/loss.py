@@ -17,6 +17,7 @@ import numpy as np
 from tinygradconv.autodiff import primitive, recording
 from tinygradconv.geometry import integer, real
 from tinygradconv.ops.activation import softplus
+from tinygradconv.ops.device import beside
 from tinygradconv.ops.elementwise import abs, less_equal, square, where
 from tinygradconv.ops.reduce import mean, sum
 from tinygradconv.ops.softmax import log_softmax, softmax
@@ -78,7 +79,7 @@ def _of_probabilities(logits: Tensor, q: Tensor, weights: np.ndarray | None, smo
         q = q * (1 - smoothing) + smoothing / logits.shape[-1]
     terms = q * log_softmax(logits)
     terms = where(q != 0, terms, 0)                           # 0 · log 0 is 0: an impossible class that is not asked for
-    return _reduced(-sum(terms if weights is None else terms * Tensor.of(weights).to(terms.device), -1), reduction)
+    return _reduced(-sum(terms if weights is None else terms * beside(terms, weights), -1), reduction)
 
 
 @primitive(byproducts=("slope",))
@@ -105,9 +106,9 @@ def _of_labels_rule(g: Tensor, logits: Tensor, labels: Tensor, slope: Tensor, we
     amounts += (1 - smoothing) * (classes[..., None] == np.arange(C))
     amounts *= 1 if weights is None else weights
     share = 1 if reduction != "mean" else counted.sum() if weights is None else weights[classes[counted]].sum(dtype=np.float64)
-    amounts = Tensor.of(amounts.astype(logits.dtype)).to(logits.device)
+    amounts = beside(logits, amounts.astype(logits.dtype))
     each = softmax(logits) * amounts.sum(-1, keepdims=True) - amounts
-    return where(Tensor.of(counted[..., None]).to(logits.device), each * (g / float(share)), 0)
+    return where(beside(logits, counted[..., None]), each * (g / float(share)), 0)
 
 
 _of_labels.vjp(logits=_of_labels_rule)

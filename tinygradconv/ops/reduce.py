@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tinygradconv.autodiff import primitive
+from tinygradconv.ops.device import beside
 from tinygradconv.ops.elementwise import BOOL
 from tinygradconv.ops.gather import scatter_add_flat
 from tinygradconv.ops.shape import as_axes, broadcast_to, permute_dims, reshape
@@ -89,7 +90,7 @@ def _extreme_rule(g: Tensor, x: Tensor, op: str, axes: tuple[int, ...]) -> Tenso
     """The cotangent goes to the first extreme, in row-major order over `axes`: an argmax, and one value placed per row."""
     rows = lined_up(x.detach(), axes)
     R, K = rows.shape
-    where = _arg(rows, op="arg" + op, axis=1) + Tensor.of(np.arange(R, dtype=np.int64)[:, None] * K).to(x.device)
+    where = _arg(rows, op="arg" + op, axis=1) + beside(x, np.arange(R, dtype=np.int64)[:, None] * K)
     return lined_back(scatter_add_flat(reshape(g, (R, 1)), where, shape=(R, K)), x.shape, axes)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tinygradconv.geometry import integer
+from tinygradconv.ops.device import leaf_on
 from tinygradconv.ops.random import key_of
 from tinygradconv.promotion import as_tensors
 from tinygradconv.remat import Counter
@@ -57,6 +58,21 @@ class Model:
         """A new buffer."""
         size, first = self.network.buffers[path]
         return Tensor.of(np.full(size, first, self.dtype))
+
+    @property
+    def device(self) -> str:
+        """Where the weights are, 'cpu' or 'cuda': inputs must be there too."""
+        return next((t.device for t in (*self.parameters.values(), *self.buffers.values())), "cpu")
+
+    def to(self, device: str) -> Model:
+        """A model with these weights on another device, itself where they are there already. Make optimisers for what is returned."""
+        if device == self.device:
+            return self
+        made = copy.copy(self)
+        made.counter, made._plans = copy.copy(self.counter), {}
+        made.parameters = {path: leaf_on(device, parameter) for path, parameter in self.parameters.items()}
+        made.buffers = {path: leaf_on(device, buffer) for path, buffer in self.buffers.items()}
+        return made
 
     @property
     def parameter_count(self) -> int:
@@ -164,9 +180,10 @@ class Model:
         new = network.steps_in(path)
         others = {number: step for number, step in enumerate(network.steps) if number not in new}
         kept = {name for step in others.values() for name in (*step.parameters.values(), *step.buffers.values())}
-        made.parameters = {name: self._copied(name, parameter.shape) if name in kept else made._drawn(name, seed)
+        device = self.device
+        made.parameters = {name: self._copied(name, parameter.shape) if name in kept else leaf_on(device, made._drawn(name, seed))
                            for name, parameter in network.parameters.items()}
-        made.buffers = {name: self._copied(name, size) if name in kept else made._first(name)
+        made.buffers = {name: self._copied(name, size) if name in kept else leaf_on(device, made._first(name))
                         for name, (size, _) in network.buffers.items()}
         frozen = {(self.network.steps[number].path, self.network.steps[number].kind) for number in self._frozen}
         made._frozen = frozenset(number for number, step in others.items() if (step.path, step.kind) in frozen)
@@ -178,7 +195,7 @@ class Model:
         if old.shape != shape:
             raise ValueError(f"replace: {path} is {old.shape} and would have to be {shape}: the new part's output is not shaped like the "
                              f"old one's. Give it that shape, or build the new spec: model.spec.replace(…).build({self.input_shape})")
-        copied = Tensor(old.numpy())
+        copied = Tensor(old)
         return copied.requires_grad_() if old.requires_grad else copied
 
     load_torch, save_torch = load_torch, save_torch            # functions of a model, so methods of the class

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygradconv.backends import backend_of
 from tinygradconv.interop import torch
 from tinygradconv.tensor import Tensor
 
@@ -82,13 +83,16 @@ def _put(model: Any, path: str | os.PathLike, fitting: Mapping[str, Layout], ent
     doubtful = []
     for name, layout in fitting.items():
         is_parameter = name in model.parameters
-        values = model.parameters[name].data if is_parameter else np.empty(layout.shape, model.dtype)
+        there = model.parameters[name] if is_parameter else model.buffers[name]
+        values = there.data if is_parameter and there.device == "cpu" else np.empty(layout.shape, model.dtype)
         with np.errstate(over="ignore"):                    # what is too large for the model's dtype becomes infinite, and is named below
             layout.to_ours(entries[name].values(), values)
         if is_parameter:
-            model.parameters[name].storage.version += 1
+            if values is not there.data:
+                backend_of(there.data).assign(there.data, values)
+            there.storage.version += 1
         else:
-            model.buffers[name] = Tensor.of(values)
+            model.buffers[name] = Tensor.of(values).to(there.device)
         if not np.isfinite(values).all():
             doubtful.append(name)
     if doubtful:

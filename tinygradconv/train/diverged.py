@@ -8,6 +8,9 @@ from typing import Any
 import numpy as np
 
 from tinygradconv.anomaly import AnomalyError, anomaly
+from tinygradconv.autodiff import no_grad
+from tinygradconv.ops.elementwise import isfinite
+from tinygradconv.ops.join import concat
 from tinygradconv.tensor import Tensor
 
 
@@ -18,8 +21,13 @@ class LossError(ArithmeticError):
 def unsound(gradients: Mapping[str, Tensor]) -> str:
     """"the gradient of fc.weight is nan at index (3, 1)": the last in the order of the layers, where backward came first; "" of none.
 
-    An array is looked at only where its sum is not finite: one quick call for each, since every step asks.
+    An array is looked at only where its sum is not finite: one quick call for each, since every step asks. On a GPU the sums are taken
+    there, and come back together.
     """
+    if any(g.device == "cuda" for g in gradients.values()):
+        with no_grad():
+            if isfinite(concat([g.sum().reshape(1) for g in gradients.values()])).all().item():
+                return ""
     with np.errstate(all="ignore"):
         for path, g in reversed(gradients.items()):
             values = g.numpy()

@@ -8,6 +8,8 @@ import numpy as np
 from tinygradconv.autodiff import no_grad
 from tinygradconv.tensor import Tensor
 
+from .weights import beside_weights
+
 
 def evaluate(model: Callable[..., Tensor], batches: Iterable[tuple[np.ndarray, np.ndarray]],
              stopping: Callable[[], bool] = lambda: False) -> tuple[int, int] | None:
@@ -18,7 +20,7 @@ def evaluate(model: Callable[..., Tensor], batches: Iterable[tuple[np.ndarray, n
     correct = total = 0
     with no_grad():
         for x, labels in batches:
-            scores = model(Tensor.of(x), train=False).numpy()
+            scores = model(beside_weights(model, x), train=False).numpy()
             correct += correct_of(scores, labels)
             total += len(labels)
             if stopping():

@@ -12,10 +12,9 @@ from tinygradconv.autodiff import no_grad
 from tinygradconv.data.augment.normalize import Normalize
 from tinygradconv.data.picture import KEPT, Picture, Style, read_picture
 from tinygradconv.ops.softmax import softmax
-from tinygradconv.tensor import Tensor
 
 from .sessions import reopen
-from .weights import load_weights
+from .weights import beside_weights, load_weights
 
 BATCH = 64                      # images at a time: a folder of photographs needs the memory of one batch
 
@@ -34,7 +33,7 @@ def predict(model: Any, images: np.ndarray, *, mean: Sequence[float], deviation:
     normalize, found = Normalize(tuple(mean), tuple(deviation)), []
     with no_grad():
         for at in range(0, max(len(images), 1), BATCH):
-            scores = model(Tensor.of(normalize(images[at:at + BATCH])), train=False)
+            scores = model(beside_weights(model, normalize(images[at:at + BATCH])), train=False)
             found.append(softmax(scores, axis=-1).numpy())
     return np.concatenate(found)
 

@@ -33,7 +33,7 @@ from .evaluate import correct_of, evaluate
 from .optim import match_arrays
 from .recipe import Recipe
 from .state import Position, State
-from .weights import load_weights, weights_of
+from .weights import beside_weights, load_weights, weights_of
 
 
 class Training:
@@ -109,21 +109,19 @@ class Training:
         self.correct = 0
         if self.workers.size > 1:
             return together.gradients_of(self, x, labels)
-        if self.recipe.accumulate == 1:
-            return self._part(x, labels)
         size, total, loss = -(-self.recipe.batch_size // self.recipe.accumulate), Accumulation(), 0.0
         for start in range(0, len(labels), size):
             part = slice(start, start + size)
             value, gradients = self._part(x[part], labels[part])
             total.add(gradients, len(labels[part]))
-            loss += value * len(labels[part])
-        return loss / len(labels), total.mean()
+            loss += value * (len(labels[part]) / len(labels))
+        return loss, total.mean()
 
     def _part(self, x: np.ndarray, labels: np.ndarray) -> tuple[float, dict[str, Tensor]]:
         """(loss, its gradients by path) of images that go through the network at once."""
-        y = self.model(Tensor.of(x), train=True)
+        y = self.model(beside_weights(self.model, x), train=True)
         self.correct += correct_of((y[0] if isinstance(y, tuple) else y).numpy(), labels)
-        loss = self.loss(y, Tensor.of(labels))
+        loss = self.loss(y, beside_weights(self.model, labels))
         parameters = self.optimizer.parameters
         return loss.item(), dict(zip(parameters, grad(loss, list(parameters.values()), retain_graph=False)))
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygradconv.ops.device import beside
 from tinygradconv.ops.elementwise import square
 from tinygradconv.tensor import Tensor
 
@@ -50,4 +51,4 @@ class RBF(Layer):
     def apply(self, *inputs: Tensor, site: Any) -> Tensor:
         x = inputs[0]
         codes = np.array([[1 if mark == "#" else -1 for mark in code] for code in self.codes], x.dtype)
-        return -square(x[:, None] - codes).sum(2)
+        return -square(x[:, None] - beside(x, codes)).sum(2)

@@ -2,12 +2,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from tinygradconv.arrays import address_of, is_scattered
 from tinygradconv.backends import backend_of
 from tinygradconv.geometry import real
 from tinygradconv.tensor import Tensor
@@ -45,12 +46,12 @@ class Optimizer:
         for path, p in parameters.items():
             if not isinstance(p, Tensor):
                 raise TypeError(f"{where}: {path} must be a Tensor made with requires_grad=True, got {type(p).__name__}")
-            if not p.data.flags.c_contiguous:
+            if is_scattered(p.data):
                 raise ValueError(f"{where}: {path}, of shape {p.shape}, is not contiguous, so it cannot be updated in place")
         self.parameters = {path: p for path, p in parameters.items() if p.requires_grad}
         at: dict[int, str] = {}                    # by address
         for path, p in self.parameters.items():
-            if p.size and (other := at.setdefault(p.data.ctypes.data, path)) != path:
+            if p.size and (other := at.setdefault(address_of(p.data), path)) != path:
                 raise ValueError(f"{where}: {other} and {path} are the same values, which would be updated twice. Give them once")
         if parameters and not self.parameters:
             raise TypeError(f"{where}: no parameter requires a gradient, so there is nothing to learn. Make tensors with "
@@ -71,9 +72,9 @@ class Optimizer:
         return [Group(be, tuple(paths), names, tuple([tuple([self._zeros(path) for path in paths]) for _ in names]), excluded,
                       0.0 if excluded else self.decay) for (be, _, names, excluded), paths in together.items()]
 
-    def _zeros(self, path: str) -> np.ndarray:
+    def _zeros(self, path: str) -> Any:
         p = self.parameters[path]
-        return np.zeros(p.shape, p.dtype)
+        return backend_of(p.data).asarray(np.zeros(p.shape, p.dtype))
 
     def update(self, gradients: Mapping[str, Tensor] | Iterable[Tensor], rate: float) -> None:
         """One step: every parameter changes in place by its gradient (a dict by path, or in the order of the parameters).
@@ -109,23 +110,30 @@ class Optimizer:
         g = gradients[path].data
         if g.shape != data.shape or g.dtype is not data.dtype and g.dtype != data.dtype:
             raise ValueError(f"{type(self).__name__}: the gradient of {path} must be {data.dtype} {data.shape}, got {g.dtype} {g.shape}")
-        return g if g.flags.c_contiguous else np.ascontiguousarray(g)
+        if type(g) is not type(data):
+            raise ValueError(f"{type(self).__name__}: {path} is on {backend_of(data).name} but its gradient is on {backend_of(g).name}")
+        return np.ascontiguousarray(g) if is_scattered(g) else g
 
     def _step(self, group: Group, g: tuple, p: tuple, rate: float) -> None:
         """Change the arrays p of a group by their gradients g; `steps` counts this step already."""
         raise NotImplementedError
 
     def state(self) -> dict[str, np.ndarray]:
-        """What is remembered between steps: `<slot>.<path>` in the parameter's shape, and `steps`. The arrays are not copied."""
-        arrays = {f"{name}.{path}": array for group in self._groups for name, slot in zip(group.names, group.slots)
-                  for path, array in zip(group.paths, slot)}
-        return {**arrays, "steps": np.array(self.steps, np.int64)}
+        """What is remembered between steps: `<slot>.<path>` in the parameter's shape, and `steps`. Arrays of the CPU are not copied."""
+        return {**{name: be.to_numpy(array) for name, be, array in self._remembered()}, "steps": np.array(self.steps, np.int64)}
+
+    def _remembered(self) -> Iterator[tuple[str, Any, Any]]:
+        """(name in the state, back end, array) of all slots."""
+        for group in self._groups:
+            for name, slot in zip(group.names, group.slots):
+                for path, array in zip(group.paths, slot):
+                    yield f"{name}.{path}", group.backend, array
 
     def restore(self, state: Mapping[str, np.ndarray]) -> None:
         """Go on from a `state()`. ValueError names what is missing, too much, or of another shape; then nothing has been changed."""
         match_arrays(type(self).__name__, self.state(), state)
-        for name, array in self.state().items():
-            array[...] = state[name]
+        for name, be, array in self._remembered():
+            be.assign(array, state[name])
         self.steps = int(state["steps"])
 
 

@@ -5,6 +5,8 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
+
 from tinygradconv.autodiff import no_grad
 from tinygradconv.geometry import integer
 from tinygradconv.ops.reduce import sum
@@ -53,18 +55,18 @@ class Muon(Optimizer):
             return
         with no_grad():
             for slope, mean, values in zip(g, group.slots[0], p):
-                self._step_one(Tensor.of(slope), mean, values, group.decay, rate)
+                self._step_one(group.backend, Tensor.of(slope), mean, values, group.decay, rate)
 
-    def _step_one(self, g: Tensor, mean: Any, p: Any, decay: float, rate: float) -> None:
+    def _step_one(self, be: Any, g: Tensor, mean: Any, p: Any, decay: float, rate: float) -> None:
         """The formula, for one parameter."""
         m = Tensor.of(mean)
         m = m + (g - m) * (1 - self.momentum)
-        mean[...] = m.data
+        be.run("copy", m.data, mean)
         u = g + (m - g) * self.momentum if self.nesterov else m
         inputs, outputs = p.shape[-2:]
         step = orthogonal(u.reshape((p.size // outputs, outputs)), self.iterations).reshape(p.shape)
-        p *= 1 - rate * decay
-        p -= (step * (rate * math.sqrt(max(1.0, outputs / inputs)))).data
+        be.run("binary", p, be.constant(np.asarray(1 - rate * decay, p.dtype)), p, "multiply")
+        be.run("binary", p, (step * (rate * math.sqrt(max(1.0, outputs / inputs)))).data, p, "subtract")
 
 
 def orthogonal(matrix: Tensor, iterations: int = 5) -> Tensor:

@@ -2,8 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-
-import numpy as np
+from typing import Any
 
 from tinygradconv.autodiff import no_grad
 from tinygradconv.ops.elementwise import maximum, sqrt
@@ -36,26 +35,27 @@ class RMSprop(Optimizer):
     def _step(self, group: Group, g: tuple, p: tuple, rate: float) -> None:
         if group.names == ("square",):
             # This is Adam's step without a mean of g (beta1 = 0), so late that the mean square no longer feels its start: one call for all.
-            first = tuple([np.zeros(values.shape, values.dtype) for values in p])
+            first = tuple([self._zeros(path) for path in group.paths])
             group.backend.run("adam", g, first, *group.slots, p, rate, 0.0, self.smoothing, self.epsilon, group.decay, LATE, False)
             return
         with no_grad():
             for i in range(len(p)):
-                self._step_one({name: slot[i] for name, slot in zip(group.names, group.slots)}, g[i], p[i], group.decay, rate)
+                slots = {name: slot[i] for name, slot in zip(group.names, group.slots)}
+                self._step_one(group.backend, slots, g[i], p[i], group.decay, rate)
 
-    def _step_one(self, slots: dict, slope: object, p: object, decay: float, rate: float) -> None:
+    def _step_one(self, be: Any, slots: dict, slope: Any, p: Any, decay: float, rate: float) -> None:
         """The formula, for one parameter, where there is more to remember than the mean square."""
         s, g = self.smoothing, Tensor.of(slope)
         if decay:
             g = g + Tensor.of(p) * decay
         square = Tensor.of(slots["square"]) * s + g * g * (1 - s)
-        slots["square"][...] = square.data
+        be.run("copy", square.data, slots["square"])
         if self.centred:
             mean = Tensor.of(slots["mean"]) * s + g * (1 - s)
-            slots["mean"][...] = mean.data
+            be.run("copy", mean.data, slots["mean"])
             square = maximum(square - mean * mean, 0.0)        # rounding may leave a variance of a little less than nothing
         step = g / (sqrt(square) + self.epsilon)
         if self.momentum:
             step = Tensor.of(slots["velocity"]) * self.momentum + step
-            slots["velocity"][...] = step.data
-        p -= (step * rate).data
+            be.run("copy", step.data, slots["velocity"])
+        be.run("binary", p, (step * rate).data, p, "subtract")
