@@ -62,28 +62,12 @@ class Tile(NamedTuple):
 @cache
 def tile(precision: str, shape: Shape, left: Loader, right: Loader) -> Tile:
     """The main loop in "bf16" or "tf32". While a strip is multiplied, the next one is on its way to registers; shared memory holds two."""
-    rows, columns, warp_rows, warp_columns, depth = shape
+    rows, columns, depth = shape.rows, shape.columns, shape.depth
     threads, steps = shape.threads, depth // BYTES[precision]
     a, b = staging(precision, left, rows, depth, threads), staging(precision, right, columns, depth, threads)
-    read_a = fragments(precision, left.k_first, rows, depth, True, warp_rows)
-    read_b = fragments(precision, right.k_first, columns, depth, False, warp_columns)
+    multiply = multiplier(precision, shape, left.k_first, right.k_first)
     (prepare_a, bring_a, put_a, places_a, own_a), (prepare_b, bring_b, put_b, places_b, own_b) = a, b
-    downwards, across, inner = warp_rows // 16, warp_columns // 8, depth // 32
-    registers_a, registers_b, count = 4 * downwards, 2 * across, shape.sums
-    half, second = (rows + columns) * steps, rows * steps
-    mma, corner = product(precision), corner_of(shape)
-
-    @device
-    def multiply(start, sums):
-        """sums += A · B of the strips that begin at number `start` of shared memory."""
-        x, w = cuda.local.array(registers_a, uint32), cuda.local.array(registers_b, uint32)
-        i, j = corner()
-        for step in range(inner):
-            read_a(start, i, step, x)
-            read_b(start + second, j, step, w)
-            for m in range(downwards):
-                for n in range(across):
-                    mma(x, 4 * m, w, 2 * n, sums, 4 * (m * across + n))
+    count, half, second = shape.sums, (rows + columns) * steps, rows * steps
 
     @device
     def walk(left, right, i0, j0, k, end, sums):
@@ -112,6 +96,29 @@ def tile(precision: str, shape: Shape, left: Loader, right: Loader) -> Tile:
                 put_b(now + second, held_b)
                 cuda.syncthreads()
     return Tile(walk, threads, 2 * (rows + columns) * depth, count)
+
+
+@cache
+def multiplier(precision: str, shape: Shape, k_first_a: bool, k_first_b: bool) -> DeviceFunction:
+    """A function of (start, sums): sums += A · B of a step's strips, that of A from number `start` of shared memory on, B's behind it."""
+    rows, columns, warp_rows, warp_columns, depth = shape
+    read_a = fragments(precision, k_first_a, rows, depth, True, warp_rows)
+    read_b = fragments(precision, k_first_b, columns, depth, False, warp_columns)
+    downwards, across, inner, second = warp_rows // 16, warp_columns // 8, depth // 32, rows * depth // BYTES[precision]
+    registers_a, registers_b = 4 * downwards, 2 * across
+    mma, corner = product(precision), corner_of(shape)
+
+    @device
+    def multiply(start, sums):
+        x, w = cuda.local.array(registers_a, uint32), cuda.local.array(registers_b, uint32)
+        i, j = corner()
+        for step in range(inner):
+            read_a(start, i, step, x)
+            read_b(start + second, j, step, w)
+            for m in range(downwards):
+                for n in range(across):
+                    mma(x, 4 * m, w, 2 * n, sums, 4 * (m * across + n))
+    return multiply
 
 
 @cache
@@ -181,4 +188,4 @@ def tile_at(place, rows, columns):
     return first + inside - column * high, column
 
 
-__all__ = ["Loader", "Shape", "Tile", "corner_of", "product", "spread", "tile", "tile_at"]
+__all__ = ["Loader", "Shape", "Tile", "corner_of", "multiplier", "product", "spread", "tile", "tile_at"]
