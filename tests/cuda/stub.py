@@ -16,6 +16,9 @@ WIDTHS = {"float32": ctypes.c_float, "float64": ctypes.c_double, "int8": ctypes.
           "uint16": ctypes.c_uint16, "int32": ctypes.c_int32, "uint32": ctypes.c_uint32, "int64": ctypes.c_int64, "uint64": ctypes.c_uint64}
 
 
+NOT_WHILE_CAPTURING = {"synchronize", "load", "free", "free_pinned", "begin_capture", "finish", "record", "wait", "start"}
+
+
 class Ticket:
     """A place in a stream: done once the stream has come so far."""
 
@@ -33,9 +36,12 @@ class StubDriver:
         self.streams: dict[str, deque[Any]] = {self.compute: deque(), self.copies: deque()}
         self.functions: dict[str, tuple[list[str], Callable[..., None]]] = {}
         self.launches: list[tuple[Any, ...]] = []
+        self._aside: deque[Any] | None = None                            # what the compute stream was given before it recorded
 
     def _note(self, call: str, *details: Any) -> None:
         self.calls.append((call, *details))
+        if self._aside is not None and call in NOT_WHILE_CAPTURING:
+            raise CudaError(call, "CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED")
         if self.fails and self.fails[0][0] == call:
             raise CudaError(*self.fails.pop(0))
 
@@ -84,14 +90,17 @@ class StubDriver:
         return []                                                       # the last ticket, once recorded
 
     def record(self, event: list[Ticket], stream: str) -> None:
+        self._note("record", stream)
         event[:] = [Ticket(stream)]
         self.streams[stream].append(event[0])
 
     def wait(self, stream: str, event: list[Ticket]) -> None:
+        self._note("wait", stream)
         tickets = list(event)
         self.streams[stream].append(lambda: [self._reach(ticket) for ticket in tickets])
 
     def finish(self, event: list[Ticket]) -> None:
+        self._note("finish")
         for ticket in event:
             self._reach(ticket)
 
@@ -111,6 +120,38 @@ class StubDriver:
             task.done = True
         else:
             task()
+
+    def free_pinned(self, address: int) -> None:
+        self._note("free_pinned", address)
+        assert not any(self.streams.values()), "memory was given back that something under way may use"
+        del self.held[address]
+
+    def copy_within(self, target: int, source: int, nbytes: int) -> None:
+        self._note("copy_within", nbytes)
+        self.streams[self.compute].append(lambda: ctypes.memmove(target, source, nbytes))
+
+    def begin_capture(self) -> None:
+        self._note("begin_capture")
+        self._aside, self.streams[self.compute] = self.streams[self.compute], deque()
+
+    def end_capture(self) -> tuple[Any, ...]:
+        self._note("end_capture")
+        put_down, self.streams[self.compute], self._aside = tuple(self.streams[self.compute]), self._aside, None
+        return put_down
+
+    def instantiate(self, graph: tuple[Any, ...]) -> tuple[Any, ...]:
+        self._note("instantiate", len(graph))
+        return graph
+
+    def drop_graph(self, graph: tuple[Any, ...]) -> None:
+        self._note("drop_graph", len(graph))
+
+    def start(self, executable: tuple[Any, ...]) -> None:
+        self._note("start", len(executable))
+        self.streams[self.compute].extend(executable)
+
+    def drop_executable(self, executable: tuple[Any, ...]) -> None:
+        self._note("drop_executable", len(executable))
 
     def load(self, cubin: bytes, entry: str, shared: int = 0) -> str:
         self._note("load", entry, shared)

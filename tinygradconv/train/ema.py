@@ -9,6 +9,7 @@ import numpy as np
 
 from tinygradconv.arrays import is_scattered
 from tinygradconv.backends import backend_of
+from tinygradconv.backends.live import following
 from tinygradconv.tensor import Tensor
 
 from .checks import fraction
@@ -50,7 +51,11 @@ class EMA:
             else:
                 # The kernel of gradient descent, p −= rate · (g + decay · p), with rate −pace and decay −1, is p += pace · (g − p).
                 be.run("sgd", values, (), averages, -pace, 0.0, -1.0, False)
+        following("the number of averages", self._count)
+
+    def _count(self) -> int:
         self.updates += 1
+        return self.updates
 
     def weights(self) -> dict[str, np.ndarray]:
         """The averages of parameters and buffers by path; copies."""

@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import struct
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from ctypes import c_char, memmove
 from typing import Any
@@ -99,9 +100,7 @@ class Recording:
                     self._kept[id(block)] = block
 
     def __del__(self) -> None:
-        with contextlib.suppress(Exception):
-            self._driver.synchronize()                         # a replay may still read them
-            self._driver.free_pinned(self._constants)
+        _dropped.append((self._driver, None, [self._constants]))
 
     def assign(self, tensor: Any, values: Any) -> None:
         """Put `values`, a tensor, into the memory of another, in place."""
@@ -158,11 +157,26 @@ class Graph:
         self._last = bytes(row)
 
     def __del__(self) -> None:
-        with contextlib.suppress(Exception):                   # the driver may be gone, at the end of the program
-            self._driver.drop_executable(self._executable)
-            for address, copied in self._rows:
-                self._driver.finish(copied)
-                self._driver.free_pinned(address)
+        _dropped.append((self._driver, self._executable, [address for address, _ in self._rows]))
+
+
+# Graphs and pinned memory that nobody needs any more: (driver, graph or None, addresses). A garbage collection may find them at any time,
+# also while a step is recorded, when the driver may be asked for little; so they are let go at the next recording, or `sweep`.
+_dropped: deque[tuple[Any, Any, list[int]]] = deque()
+
+
+def sweep() -> None:
+    """Give back what recordings that are gone have held of the driver, after waiting for the GPU."""
+    waited = set()
+    while _dropped:
+        driver, executable, addresses = _dropped.popleft()
+        if id(driver) not in waited:
+            driver.synchronize()
+            waited.add(id(driver))
+        if executable is not None:
+            driver.drop_executable(executable)
+        for address in addresses:
+            driver.free_pinned(address)
 
 
 def record(driver: Any, device: Any, pool: Allocator, recording: Recording, run: Callable[[], Any]) -> Graph:
@@ -170,6 +184,7 @@ def record(driver: Any, device: Any, pool: Allocator, recording: Recording, run:
 
     What `run` raises is raised again, and nothing has happened on the GPU. RuntimeError: the driver gave the recording up.
     """
+    sweep()
     try:
         with _recorded(driver, device, pool, recording) as made:
             result = run()
@@ -196,4 +211,4 @@ def _recorded(driver: Any, device: Any, pool: Allocator, recording: Recording) -
         made.append(driver.end_capture())
 
 
-__all__ = ["Graph", "Recording", "record"]
+__all__ = ["Graph", "Recording", "record", "sweep"]

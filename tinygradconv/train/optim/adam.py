@@ -28,7 +28,7 @@ class Adam(Optimizer):
         super().__init__(parameters, decay, exclude)
 
     def _step(self, group: Group, g: tuple, p: tuple, rate: float) -> None:
-        group.backend.run("adam", g, *group.slots, p, rate, self.beta1, self.beta2, self.epsilon, group.decay, self.steps, self.decoupled)
+        group.backend.run("adam", g, *group.slots, p, rate, self.beta1, self.beta2, self.epsilon, group.decay, self._now, self.decoupled)
 
 
 class AdamW(Adam):

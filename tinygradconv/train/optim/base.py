@@ -10,6 +10,7 @@ import numpy as np
 
 from tinygradconv.arrays import address_of, is_scattered
 from tinygradconv.backends import backend_of
+from tinygradconv.backends.live import Live, changed, following
 from tinygradconv.geometry import real
 from tinygradconv.tensor import Tensor
 from tinygradconv.train.checks import number
@@ -59,6 +60,7 @@ class Optimizer:
         self.decay = number(where, "decay", decay, at_least=0)
         self.excluded = matching(where, "exclude", exclude, parameters)
         self.steps = 0
+        self._now: Any = 0                 # of the step under way, as kernels are told it
         self._groups = self._grouped()
 
     def _slots_of(self, path: str) -> tuple[str, ...]:
@@ -81,19 +83,31 @@ class Optimizer:
 
         ValueError: a gradient is missing, or is not shaped like its parameter; then nothing has been changed.
         """
-        if type(rate) is not float and not isinstance(rate, np.floating):
-            rate = real("rate", rate, where=type(self).__name__)
-        if not 0 <= rate < math.inf:
-            raise ValueError(f"{type(self).__name__}: rate must be at least 0 and finite, got {rate}")
+        rate = self._checked(rate)
         if not isinstance(gradients, Mapping):
             gradients = self._by_path(list(gradients))
-        rate, slopes = float(rate), {path: self._gradient(path, p.data, gradients) for path, p in self.parameters.items()}
-        self.steps += 1
+        slopes = {path: self._gradient(path, p.data, gradients) for path, p in self.parameters.items()}
+        self._now = following("the number of an optimiser's step", self._count)
         for group in self._groups:
             values = tuple([self.parameters[path].data for path in group.paths])
             self._step(group, tuple([slopes[path] for path in group.paths]), values, rate)
         for p in self.parameters.values():
-            p.storage.version += 1
+            changed(p.storage)
+
+    def _checked(self, rate: Any) -> Any:
+        """The rate as a float; a Live one, of a step that is recorded, is checked when it has a value."""
+        if type(rate) is Live:
+            rate.checks.append(self._checked)
+            return rate
+        if type(rate) is not float and not isinstance(rate, np.floating):
+            rate = real("rate", rate, where=type(self).__name__)
+        if not 0 <= rate < math.inf:
+            raise ValueError(f"{type(self).__name__}: rate must be at least 0 and finite, got {rate}")
+        return float(rate)
+
+    def _count(self) -> int:
+        self.steps += 1
+        return self.steps
 
     def _by_path(self, gradients: list[Tensor]) -> dict[str, Tensor]:
         if len(gradients) != len(self.parameters):
@@ -115,7 +129,7 @@ class Optimizer:
         return np.ascontiguousarray(g) if is_scattered(g) else g
 
     def _step(self, group: Group, g: tuple, p: tuple, rate: float) -> None:
-        """Change the arrays p of a group by their gradients g; `steps` counts this step already."""
+        """Change the arrays p of a group by their gradients g; `_now` counts this step already, from 1."""
         raise NotImplementedError
 
     def state(self) -> dict[str, np.ndarray]:

@@ -50,7 +50,7 @@ class Muon(Optimizer):
 
     def _step(self, group: Group, g: tuple, p: tuple, rate: float) -> None:
         if len(group.slots) == 2:
-            group.backend.run("adam", g, *group.slots, p, rate * self.share, self.beta1, self.beta2, self.epsilon, group.decay, self.steps,
+            group.backend.run("adam", g, *group.slots, p, rate * self.share, self.beta1, self.beta2, self.epsilon, group.decay, self._now,
                               True)
             return
         with no_grad():
