@@ -202,6 +202,18 @@ def bf16_pair(typing, low, high):
 
 
 @intrinsic
+def pointer(typing, address, T):
+    """An address as a pointer to numbers of type T, which lie in global memory."""
+    result = types.CPointer(T.dtype)
+
+    def generate(context, builder, signature, arguments):
+        kind = context.get_value_type(result)
+        there = builder.inttoptr(arguments[0], ir.PointerType(kind.pointee, GLOBAL))
+        return builder.addrspacecast(there, kind)
+    return result(address, T), generate
+
+
+@intrinsic
 def rint(typing, x):
     """The nearest whole number, ties to even, in x's own type."""
     text, constraints = (f"cvt.rni.f{x.bitwidth}.f{x.bitwidth} $0, $1;", "=d,d" if x.bitwidth == 64 else "=f,f")

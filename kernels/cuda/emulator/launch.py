@@ -1,6 +1,7 @@
 """emulate(): a kernel on a grid of blocks; and a device whose launches are emulated, for the host functions of kernels/<idea>/cuda.py."""
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,9 @@ from .words import TOGETHER, CudaWords, Position, PtxWords
 class Launch:
     """One launch: its kernel and grid, the thread that is running, and the order of accesses to global memory."""
 
-    def __init__(self, kernel: CudaKernel, grid: Position, watch: Watch | None) -> None:
+    def __init__(self, kernel: CudaKernel, grid: Position, reaches: Sequence[np.ndarray], watch: Watch | None) -> None:
         self.kernel, self.grid, self.watch = kernel, grid, watch
+        self.reached = {array.ctypes.data: array for array in reaches}
         self.together = TOGETHER
         self.order = Order("global memory", initialised=True)
         self.thread: Any = None
@@ -46,12 +48,14 @@ class Launch:
                     Block(self, Position(x, y, z), lambda: function(*arguments)).run()
 
 
-def emulate(kernel: CudaKernel, grid: int | tuple[int, ...], *arguments: Any, watch: Watch | None = None) -> None:
+def emulate(kernel: CudaKernel, grid: int | tuple[int, ...], *arguments: Any, reaches: Sequence[np.ndarray] = (),
+            watch: Watch | None = None) -> None:
     """Run a kernel on a grid of (x, y, z) blocks here, in Python, checking all that it does.
 
     kernel     a CudaKernel
     grid       blocks along x, or along x, y and z
     arguments  one for each of its parameters: NumPy arrays of the very type for pointers (bool for uint8), or None, and numbers for numbers
+    reaches    arrays that the kernel makes pointers to, of addresses that it reads from memory
     watch      a thread to be printed step by step
 
     A pointer is to its array's first element, and reaches from the lowest to the highest element of a strided array. KernelFault says what
@@ -62,7 +66,7 @@ def emulate(kernel: CudaKernel, grid: int | tuple[int, ...], *arguments: Any, wa
                         f"Call a template with its constants first")
     if len(arguments) != len(kernel.parameters):
         raise TypeError(f"emulate: {kernel.name} takes {', '.join(name for name, _ in kernel.parameters)}; got {len(arguments)} arguments")
-    launch = Launch(kernel, Position(*(*((grid,) if isinstance(grid, int) else grid), 1, 1)[:3]), watch)
+    launch = Launch(kernel, Position(*(*((grid,) if isinstance(grid, int) else grid), 1, 1)[:3]), reaches, watch)
     launch.run([launch.argument(name, kind, value) for (name, kind), value in zip(kernel.parameters, arguments)])
 
 
@@ -78,9 +82,9 @@ class EmulatedDevice:
     def __init__(self, precision: str = "fp32", architecture: str = "sm_80") -> None:
         self.precision, self.architecture = precision, architecture
 
-    def launch(self, kernel: CudaKernel, grid: int | tuple[int, ...], *arguments: Any) -> None:
+    def launch(self, kernel: CudaKernel, grid: int | tuple[int, ...], *arguments: Any, reaches: Sequence[np.ndarray] = ()) -> None:
         """Emulate a kernel."""
-        emulate(kernel, grid, *arguments)
+        emulate(kernel, grid, *arguments, reaches=reaches)
 
     def empty(self, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
         """An array to be filled: of NaN, or of bytes 0x7F, so that what is not filled is seen."""

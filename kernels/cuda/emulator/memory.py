@@ -87,6 +87,15 @@ def global_pointer(launch: Any, name: str, array: np.ndarray) -> Pointer:
     return Pointer(launch, name, flat, launch.order, at, low, array.itemsize, 1)
 
 
+def pointed_to(launch: Any, address: int, T: Scalar) -> Pointer:
+    """The pointer that an address is; InvalidAddress where it is of none of the arrays that the launch `reaches`, or not of one of T."""
+    array = launch.reached.get(address)
+    if array is None or array.dtype != T.dtype:
+        what = "none of the arrays that the launch was said to reach" if array is None else f"an array of {array.dtype}"
+        launch.thread.fail(InvalidAddress, f"makes a pointer to {T} of the address {address}, which is that of {what}")
+    return global_pointer(launch, f"the array at {address}", array)
+
+
 class SharedMemory:
     """The bytes of one shared array; or of the dynamic shared memory, seen as arrays of several types, whose cells have `unit` bytes."""
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from ..language import Scalar, float32, uint32
 from . import copies, tensor_cores
-from .memory import LocalArray, Pointer, SharedMemory
+from .memory import LocalArray, Pointer, SharedMemory, pointed_to
 
 DYNAMIC_UNIT = 2                          # bytes: dynamic shared memory may be seen as numbers of 2, 4 and 8 bytes
 
@@ -147,6 +147,9 @@ class PtxWords:
 
     def float_of_bf16(self, u: int) -> np.float32:
         return self.float_of(u << 16)
+
+    def pointer(self, address: int, T: Scalar) -> Pointer:
+        return pointed_to(self._launch, address, T)
 
     def bits_of(self, x: Any) -> int:
         return int(float32(x).view(np.uint32))
