@@ -29,7 +29,7 @@ from .ops.adaptive import (
     global_max_pool,
 )
 from .ops.conv import conv1d, conv1d_transpose, conv2d, conv2d_transpose
-from .ops.create import arange, asarray, eye, full, full_like, linspace, ones, ones_like, zeros, zeros_like
+from .ops.create import arange, asarray, eye, from_dlpack, full, full_like, linspace, ones, ones_like, zeros, zeros_like
 from .ops.dropout import dropout
 from .ops.einsum import einsum
 from .ops.elementwise import (

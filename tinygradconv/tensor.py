@@ -41,7 +41,7 @@ def as_array(values: Any, dtype: Any = None, *, copy: bool = False) -> np.ndarra
     if isinstance(values, Tensor):
         values = values.data
     if is_on_gpu(values):
-        return backend_named("cuda").taken(values, dtype, copy=copy)
+        return backend_named("cuda").taken(values, None if dtype is None else dtype_named(dtype), copy=copy)
     if type(values) is not np.ndarray and hasattr(values, "filled"):
         raise TypeError("a Tensor has no mask, and this is a masked array. Say what the masked values are: x.filled(0)")
     if not isinstance(values, np.ndarray) and hasattr(values, "__dlpack__"):
@@ -57,6 +57,11 @@ def as_array(values: Any, dtype: Any = None, *, copy: bool = False) -> np.ndarra
     if dtype is None and array.dtype == np.float64 and not hasattr(values, "__array__"):
         array = array.astype(DEFAULT_DTYPE)
     return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+
+
+def dtype_named(dtype: Any) -> np.dtype:
+    """The dtype that this means; TypeError for one that a tensor does not hold."""
+    return as_array(0, dtype).dtype
 
 
 def _from_another_library(values: Any) -> np.ndarray:

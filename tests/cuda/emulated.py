@@ -8,6 +8,7 @@ As on a GPU nothing is computed before somebody waits for it, memory is used aga
 from __future__ import annotations
 
 import ctypes
+from collections import defaultdict, deque
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +19,7 @@ from tinygradconv.kernels import KERNELS
 from tinygradconv.backends.cuda.array import CudaArray
 from tinygradconv.backends.cuda.backend import CUDABackend
 from tinygradconv.backends.cuda.launch import Launcher
+from tinygradconv.backends.live import Live
 from tinygradconv.backends.reference import reference_kernel, reference_workspace
 
 from .stub import StubDriver
@@ -26,9 +28,17 @@ ALIGNMENT = 256                            # of what the driver allocates
 
 
 class HostMemory(StubDriver):
-    """The stub, with memory as the driver gives it: aligned, and full of what was there before."""
+    """The stub, with memory as the driver gives it, aligned and full of what was there before, and with streams that have numbers.
+
+    Whichever stream is asked for is there: another library's, too.
+    """
 
     multiprocessors = 2                    # few, so that kernels whose blocks go round have more than one round of work
+    compute, copies = 51, 52
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.streams = defaultdict(deque, self.streams)
 
     def _hold(self, nbytes: int) -> int:
         room = ctypes.create_string_buffer(b"\xff" * nbytes, nbytes + ALIGNMENT)
@@ -51,6 +61,9 @@ def later(arguments: tuple[Any, ...]) -> Callable[[], list[Any]]:
     def one(argument: Any) -> Callable[[], Any]:
         if isinstance(argument, CudaArray):
             return at(argument)
+        if type(argument) is Live:                                       # of a step that is recorded: read when a replay gets here
+            placed = at(argument.place("int64" if "step" in argument.name or "call" in argument.name else "float64"))
+            return lambda: placed().item()
         if isinstance(argument, tuple):
             parts = [one(part) for part in argument]
             return lambda: tuple([part() for part in parts])

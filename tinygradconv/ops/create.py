@@ -33,6 +33,20 @@ def asarray(values: Any, dtype: Any = None) -> Tensor:
     return Tensor(values, dtype)
 
 
+def from_dlpack(x: Any) -> Tensor:
+    """A tensor over the memory of another library's array, on the CPU or the GPU, by DLPack or the CUDA array interface: no copy.
+
+    It is for values that nobody changes any more, as the tape would not learn of it. On the GPU our stream waits for the other library's.
+    An array that lies anyhow is copied there. TypeError: a dtype that no tensor holds, or no array.
+    """
+    if isinstance(x, Tensor):
+        return x.detach()
+    if not hasattr(x, "__dlpack__") and not hasattr(x, "__cuda_array_interface__"):
+        raise TypeError(f"from_dlpack: x must be an array with __dlpack__ or __cuda_array_interface__, got {type(x).__name__}. "
+                        f"Use Tensor(x), which copies")
+    return Tensor.of(as_array(x))
+
+
 def full(shape: int | tuple[int, ...], value: float, dtype: Any = None) -> Tensor:
     """A tensor of `shape` whose values are all `value`; a float gives float32, an integer int64, a bool bool."""
     if not isinstance(value, (bool, int, float, np.number, np.bool_)):

@@ -89,6 +89,21 @@ class CudaArray:
             return isinstance(a, CudaArray) and isinstance(b, CudaArray) and a.block is b.block
         raise TypeError(f"np.{function.__name__}: this array is on the GPU and NumPy cannot read it. Use x.to('cpu')")
 
+    @property
+    def __cuda_array_interface__(self) -> dict[str, Any]:
+        """Where the numbers are, for another library: interop.py."""
+        from .interop import interface
+        return interface(_backend(), self)
+
+    def __dlpack__(self, **options: Any) -> Any:
+        """The numbers for another library, in a capsule: interop.py."""
+        from .interop import lent
+        return lent(_backend(), self, **options)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        from .dlpack import DEVICE
+        return DEVICE
+
     def __len__(self) -> int:
         if not self.shape:
             raise TypeError("an array with no axes has no length")
@@ -113,6 +128,12 @@ class CudaView(CudaArray):
     def reshape(self, *shape: Any) -> CudaArray:
         """A view has the shape that it has: always a TypeError."""
         raise TypeError(f"reshape: a CudaView of shape {self.shape} is not whole. Copy it first: backend.whole(view)")
+
+
+def _backend() -> Any:
+    """The back end of the one GPU, on which all these arrays are."""
+    from tinygradconv.backends import backend_named
+    return backend_named("cuda")
 
 
 __all__ = ["CudaArray", "CudaView"]

@@ -21,6 +21,7 @@ from tinygradconv.settings import get as setting
 from .allocator import Allocator
 from .array import CudaArray, CudaView
 from .errors import CudaError, explained
+from .interop import borrowed
 from .launch import Launcher
 from .report import Compiled
 from .transfer import Transfers
@@ -115,6 +116,19 @@ class CUDABackend:
     def adopted(self, arrays: Sequence[Any]) -> list[Any]:
         """The operands of an op on the GPU: bare numbers, which may be given on the host, as constants."""
         return [self.constant(array) if isinstance(array, np.ndarray | np.generic) else array for array in arrays]
+
+    def taken(self, values: Any, dtype: Any = None, *, copy: bool = False) -> CudaArray:
+        """An array of the GPU, ours or another library's, as one that a tensor may hold: shared, unless a copy or another dtype is asked.
+
+        One that does not lie in row-major order is copied. TypeError for a dtype that no tensor has.
+        """
+        array = values if isinstance(values, CudaArray) else borrowed(self, values)
+        wanted = array.dtype if dtype is None else np.dtype(dtype)
+        if not copy and wanted == array.dtype:
+            return self.whole(array)
+        made = self.empty(array.shape, wanted)
+        self.run("copy", array, made)
+        return made
 
     def asarray(self, values: np.ndarray) -> CudaArray:
         """The same values on the GPU: a copy."""
