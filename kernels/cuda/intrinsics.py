@@ -56,7 +56,7 @@ def _vector_load(count):
         def generate(context, builder, signature, arguments):
             address = _address(context, builder, base, *arguments, i)
             vector = ir.PointerType(ir.VectorType(address.type.pointee, count), address.type.addrspace)
-            value = builder.load(builder.bitcast(address, vector), align=16)
+            value = builder.load(builder.bitcast(address, vector), align=count * base.dtype.bitwidth // 8)
             return context.make_tuple(builder, result, [builder.extract_element(value, I32(k)) for k in range(count)])
         return result(base, i), generate
     return load
@@ -69,7 +69,8 @@ def _vector_store(count):
         value = ir.Constant(ir.VectorType(address.type.pointee, count), ir.Undefined)
         for k, part in enumerate(arguments[2:]):
             value = builder.insert_element(value, part, I32(k))
-        builder.store(value, builder.bitcast(address, ir.PointerType(value.type, address.type.addrspace)), align=16)
+        builder.store(value, builder.bitcast(address, ir.PointerType(value.type, address.type.addrspace)),
+                      align=count * base.dtype.bitwidth // 8)
         return context.get_dummy_value()
     return generate
 

@@ -82,8 +82,8 @@ CUDA_WORDS = {
 
 # Single instructions of the GPU. p and q are pointers or shared arrays; i and j count their elements.
 PTX_WORDS = {
-    "load4": "load4(p, i): p[i:i+4], numbers of 4 bytes, in one load of 128 bits; 16-byte aligned",
-    "store4": "store4(p, i, a, b, c, d): p[i:i+4] = a, b, c, d in one store of 128 bits; 16-byte aligned",
+    "load4": "load4(p, i): p[i:i+4] in one load, 16-byte aligned for numbers of 4 bytes, 4-byte aligned for bytes",
+    "store4": "store4(p, i, a, b, c, d): p[i:i+4] = a, b, c, d in one store, aligned likewise",
     "load2": "load2(p, i): p[i:i+2], numbers of 8 bytes, in one load of 128 bits; 16-byte aligned",
     "store2": "store2(p, i, a, b): p[i:i+2] = a, b, numbers of 8 bytes, in one store of 128 bits; 16-byte aligned",
     "load_bits": "load_bits(s, i, constant): the bits of the float32 s[i + constant] in shared memory as uint32; the constant is free",
@@ -95,6 +95,12 @@ PTX_WORDS = {
     "ldmatrix4_transposed": "ldmatrix4_transposed(s, i): the same, each matrix transposed",
     "mma_tf32": "mma_tf32(a, b, c): c + a·b, 16×8×8, of a warp: 4 and 2 uint32 of tf32 bits, 4 float32",
     "mma_bf16": "mma_bf16(a, b, c): c + a·b, 16×8×16, of a warp: 4 and 2 uint32 of two bfloat16 each, 4 float32",
+    "fence_async": "fence_async(): what this thread wrote to shared memory is seen by wgmma, once the block has met at a barrier",
+    "wgmma_fence": "wgmma_fence(): what this thread wrote to `sums` comes before the wgmma that follow",
+    "wgmma_bf16": "wgmma_bf16(n, sums, s, a, b): sums + A·B, 64×16×n, of 128 threads, later; A (64×16) and B (n×16), bfloat16, in rows of "
+                  "128 bytes from s[a] and s[b] on, of shared memory; n / 2 sums, float32, of each thread. n is a constant. H100 only",
+    "wgmma_commit": "wgmma_commit(): the products since the last commit become a group",
+    "wgmma_wait": "wgmma_wait(n): wait until at most n (a constant) groups of products are under way",
     "tf32": "tf32(x): the bits of a float32, rounded to the nearest tf32, ties away from zero",
     "bf16": "bf16(x): the bits (uint16) of the bfloat16 nearest to a float32, ties to even",
     "bf16_pair": "bf16_pair(low, high): two of them in a uint32, low in the lower half",

@@ -1,8 +1,10 @@
-"""Neighbouring numbers in one load, or zeros."""
+"""Neighbouring numbers in one load, or zeros; and several of them in one store."""
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
+from .host import address, vector_width
 from .language import DeviceFunction, Scalar, device, ptx
 
 
@@ -42,3 +44,31 @@ def part(width: int) -> DeviceFunction:
     def four(array, at):
         return array[at], array[at + 1], array[at + 2], array[at + 3]
     return {1: one, 2: two, 3: three, 4: four}[width]
+
+
+@cache
+def moved(width: int) -> tuple[DeviceFunction, DeviceFunction]:
+    """(bring, put), functions of (p, at, held, k): held[k:k + width], a local array's, from or to p[at:at + width] in one access."""
+    @device
+    def bring_one(p, at, held, k):
+        held[k] = p[at]
+
+    @device
+    def put_one(p, at, held, k):
+        p[at] = held[k]
+
+    @device
+    def bring_four(p, at, held, k):
+        held[k], held[k + 1], held[k + 2], held[k + 3] = ptx.load4(p, at)
+
+    @device
+    def put_four(p, at, held, k):
+        ptx.store4(p, at, held[k], held[k + 1], held[k + 2], held[k + 3])
+    return {1: (bring_one, put_one), 4: (bring_four, put_four)}[width]
+
+
+def fours(C: int, *arrays: Any) -> int:
+    """4 where rows of C float32 can be moved four at a time in all these arrays, of one dtype (None: none); else 1."""
+    there = [array for array in arrays if array is not None]
+    dtype = there[0].dtype
+    return vector_width(dtype, tuple(map(address, there)), (C,)) if dtype.itemsize == 4 else 1

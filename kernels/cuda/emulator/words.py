@@ -8,6 +8,7 @@ import numpy as np
 from ..language import Scalar, float32, uint32
 from . import copies, tensor_cores
 from .memory import LocalArray, Pointer, SharedMemory, pointed_to
+from .order import Stamp
 
 DYNAMIC_UNIT = 2                          # bytes: dynamic shared memory may be seen as numbers of 2, 4 and 8 bytes
 
@@ -94,10 +95,10 @@ class PtxWords:
         self._launch = launch
 
     def load4(self, p: Pointer, i: int) -> tuple:
-        return tuple(map(p.read, p.take(i, 4, 16)))
+        return tuple(map(p.read, p.take(i, 4, 4 * p.values.itemsize)))
 
     def store4(self, p: Pointer, i: int, a: Any, b: Any, c: Any, d: Any) -> None:
-        p.put(i, (a, b, c, d), 16)
+        p.put(i, (a, b, c, d), 4 * p.values.itemsize)
 
     def load2(self, p: Pointer, i: int) -> tuple:
         return tuple(map(p.read, p.take(i, 2, 16)))
@@ -131,6 +132,24 @@ class PtxWords:
 
     def mma_bf16(self, a: tuple, b: tuple, c: tuple) -> tuple:
         return self._launch.thread.wait("mma_bf16", (a, b, c))
+
+    def fence_async(self) -> None:
+        """What the thread writes from now on is of another interval, so that order.py can tell."""
+        thread = self._launch.thread
+        thread.fenced.append(thread.block.barriers)
+        thread.stamp = Stamp(thread)
+
+    def wgmma_fence(self) -> None:
+        self._launch.thread.ordered += 1
+
+    def wgmma_bf16(self, n: int, sums: LocalArray, s: Pointer, a: int, b: int) -> None:
+        self._launch.thread.wait("wgmma_bf16", (n, sums, s, a, b))
+
+    def wgmma_commit(self) -> None:
+        self._launch.thread.wait("wgmma_commit")
+
+    def wgmma_wait(self, n: int) -> None:
+        self._launch.thread.wait("wgmma_wait", n)
 
     def tf32(self, x: Any) -> int:
         """Adding half a unit rounds the part that is kept, ties away from zero; NaN stays NaN."""
