@@ -5,8 +5,7 @@
     buckets.py    gradients, summed over the ranks while the backward pass goes on
     agree.py      whether all ranks are at the same thing, and have the same weights
     launch.py     the group of this process, its threads, and an end of all where one of them fails
-
-A group of GPUs over NCCL will stand in a file of its own beside mpi.py: a Group with the same methods, whose arrays are CUDA's.
+    nccl.py       ranks that have a GPU each: gradients from GPU to GPU by NCCL, all else by MPI; imported where it is used
 """
 from __future__ import annotations
 

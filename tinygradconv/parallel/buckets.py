@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from tinygradconv.autodiff import grad
-from tinygradconv.backends import CPU
+from tinygradconv.backends import backend_of
 from tinygradconv.tensor import Tensor
 
 from .group import Done, Group
@@ -35,7 +36,7 @@ class Buckets:
         """The gradients, summed. What the tape kept is let go."""
         if self.group.size == 1:
             return grad(loss, list(xs), retain_graph=False)
-        weight, finished = np.array(share, loss.dtype), []
+        weight, finished = Tensor.of(backend_of(loss.data).asarray(np.array(share, loss.dtype))), []
         if self._buckets is None:
             gradients = grad(loss, list(xs), weight, retain_graph=False, on_ready=lambda i, g: finished.append(i))
             order = json.loads(self.group.broadcast(json.dumps(finished).encode()))
@@ -68,19 +69,23 @@ class _Sums:
     def __init__(self, group: Group, xs: Sequence[Tensor], buckets: list[list[int]]) -> None:
         self.group, self.buckets = group, buckets
         self.missing = [len(bucket) for bucket in buckets]
-        self.flat, self.parts, self.bucket_of = [], [np.empty(0)] * len(xs), {}
+        self.flat, self.parts, self.bucket_of = [], [None] * len(xs), {}
         for number, bucket in enumerate(buckets):
-            self.flat.append(CPU.empty((sum(xs[i].size for i in bucket),), xs[bucket[0]].dtype))
+            first = xs[bucket[0]]
+            self.flat.append(backend_of(first.data).empty((sum(xs[i].size for i in bucket),), first.dtype))
             start = 0
             for i in bucket:
-                self.parts[i] = self.flat[-1][start:start + xs[i].size].reshape(xs[i].shape)
+                self.parts[i] = _part(self.flat[-1], start, xs[i])
                 self.bucket_of[i] = number
                 start += xs[i].size
         self.sent: list[Done] = []
 
     def add(self, i: int, g: Tensor) -> None:
         """One more gradient is complete; what is on its way goes on meanwhile."""
-        self.parts[i][...] = g.data
+        if type(self.parts[i]) is np.ndarray:
+            self.parts[i][...] = g.data
+        else:
+            backend_of(g.data).run("copy", g.data, self.parts[i])
         self.missing[self.bucket_of[i]] -= 1
         while len(self.sent) < len(self.buckets) and not self.missing[len(self.sent)]:
             self.sent.append(self.group.start_sum(self.flat[len(self.sent)]))
@@ -93,3 +98,10 @@ class _Sums:
         for pending in self.sent:
             pending.wait()
         return [Tensor.of(part) for part in self.parts]
+
+
+def _part(flat: Any, start: int, x: Tensor) -> Any:
+    """The numbers of a bucket from `start` on, as an array shaped like x: the same memory."""
+    if type(flat) is np.ndarray:
+        return flat[start:start + x.size].reshape(x.shape)
+    return type(flat)(flat.block, x.shape, flat.dtype, flat.pointer + start * flat.itemsize)

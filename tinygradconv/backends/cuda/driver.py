@@ -97,6 +97,10 @@ class Driver:
         """Set the mark after what the stream has been given so far."""
         self._call("cuEventRecord", event, stream)
 
+    def stream(self) -> Any:
+        """One more stream, for work of another library beside what is computed."""
+        return self._call("cuStreamCreate", _NON_BLOCKING)
+
     def wait(self, stream: Any, event: Any) -> None:
         """What the stream is given from now on starts after the mark; the host goes on."""
         self._call("cuStreamWaitEvent", stream, event, 0)
