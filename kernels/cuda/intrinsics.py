@@ -13,39 +13,8 @@ from llvmlite import ir
 from numba.cuda import types
 from numba.cuda.extending import intrinsic
 
-GLOBAL, SHARED = 1, 3                                        # NVVM's numbers of the address spaces
-F32, I16, I32 = ir.FloatType(), ir.IntType(16), ir.IntType(32)
-NOTHING = ir.VoidType()
-
-
-def _assembly(builder, returns, text, constraints, arguments, *, effect=False, convergent=False):
-    """One instruction as inline assembly; `effect`: it does more than compute its result, so that it stays where it is."""
-    form = ir.FunctionType(returns, [argument.type for argument in arguments])
-    instruction = ir.InlineAsm(form, text, constraints, side_effect=effect or convergent)
-    return builder.call(instruction, arguments, attrs=("convergent",) if convergent else ())
-
-
-def _whole(builder, value, kind, bits):
-    """An integer of Numba's type `kind` in so many bits."""
-    if kind.bitwidth > bits:
-        return builder.trunc(value, ir.IntType(bits))
-    if kind.bitwidth < bits:
-        return (builder.sext if kind.signed else builder.zext)(value, ir.IntType(bits))
-    return value
-
-
-def _address(context, builder, kind, base, index, index_kind):
-    """Where base[index] is: a pointer into global memory, or into shared memory if base is an array."""
-    space = GLOBAL if isinstance(kind, types.CPointer) else SHARED
-    if isinstance(kind, types.Array):
-        base = context.make_array(kind)(context, builder, value=base).data
-    element = builder.gep(base, [_whole(builder, index, index_kind, 64)])
-    return builder.addrspacecast(element, ir.PointerType(element.type.pointee, space))
-
-
-def _as_number(context, builder, kind, base, index, index_kind, bits):
-    """The same address as the integer that assembly takes."""
-    return builder.ptrtoint(_address(context, builder, kind, base, index, index_kind), ir.IntType(bits))
+from .assembly import F32, GLOBAL, I16, I32, NOTHING, address_of, assembly, number_of, whole_of
+from .warpgroup import fence_async, wgmma_bf16, wgmma_commit, wgmma_fence, wgmma_wait  # noqa: F401  (words, too)
 
 
 def _vector_load(count):
@@ -54,7 +23,7 @@ def _vector_load(count):
         result = types.UniTuple(base.dtype, count)
 
         def generate(context, builder, signature, arguments):
-            address = _address(context, builder, base, *arguments, i)
+            address = address_of(context, builder, base, *arguments, i)
             vector = ir.PointerType(ir.VectorType(address.type.pointee, count), address.type.addrspace)
             value = builder.load(builder.bitcast(address, vector), align=count * base.dtype.bitwidth // 8)
             return context.make_tuple(builder, result, [builder.extract_element(value, I32(k)) for k in range(count)])
@@ -65,7 +34,7 @@ def _vector_load(count):
 def _vector_store(count):
     def generate(context, builder, signature, arguments):
         base, i, *_ = signature.args
-        address = _address(context, builder, base, *arguments[:2], i)
+        address = address_of(context, builder, base, *arguments[:2], i)
         value = ir.Constant(ir.VectorType(address.type.pointee, count), ir.Undefined)
         for k, part in enumerate(arguments[2:]):
             value = builder.insert_element(value, part, I32(k))
@@ -94,8 +63,8 @@ def store2(typing, base, i, a, b):
 def load_bits(typing, base, i, constant):
     """The bits of base[i + constant]. Written as two steps of address arithmetic, so that the constant goes into the instruction."""
     def generate(context, builder, signature, arguments):
-        address = _address(context, builder, base, *arguments[:2], i)
-        address = builder.gep(address, [_whole(builder, arguments[2], signature.args[2], 64)], inbounds=True)
+        address = address_of(context, builder, base, *arguments[:2], i)
+        address = builder.gep(address, [whole_of(builder, arguments[2], signature.args[2], 64)], inbounds=True)
         return builder.load(builder.bitcast(address, ir.PointerType(I32, address.type.addrspace)))
     return types.uint32(base, i, constant), generate
 
@@ -104,9 +73,9 @@ def _copy(text):
     @intrinsic
     def copy(typing, s, i, p, j, n):
         def generate(context, builder, signature, arguments):
-            to = _as_number(context, builder, s, *arguments[:2], i, 32)
-            origin = _as_number(context, builder, p, *arguments[2:4], j, 64)
-            _assembly(builder, NOTHING, text, "r,l,r,~{memory}", [to, origin, _whole(builder, arguments[4], n, 32)], effect=True)
+            to = number_of(context, builder, s, *arguments[:2], i, 32)
+            origin = number_of(context, builder, p, *arguments[2:4], j, 64)
+            assembly(builder, NOTHING, text, "r,l,r,~{memory}", [to, origin, whole_of(builder, arguments[4], n, 32)], effect=True)
             return context.get_dummy_value()
         return types.void(s, i, p, j, n), generate
     return copy
@@ -120,7 +89,7 @@ cp_async4 = _copy("cp.async.ca.shared.global [$0], [$1], 4, $2;")
 def cp_commit(typing):
     """The copies since the last commit become a group."""
     def generate(context, builder, signature, arguments):
-        _assembly(builder, NOTHING, "cp.async.commit_group;", "~{memory}", [], effect=True)
+        assembly(builder, NOTHING, "cp.async.commit_group;", "~{memory}", [], effect=True)
         return context.get_dummy_value()
     return types.void(), generate
 
@@ -132,7 +101,7 @@ def cp_wait(typing, n):
         return None                                          # Numba asks again with the constant's value as its type
 
     def generate(context, builder, signature, arguments):
-        _assembly(builder, NOTHING, f"cp.async.wait_group {n.literal_value};", "~{memory}", [], effect=True)
+        assembly(builder, NOTHING, f"cp.async.wait_group {n.literal_value};", "~{memory}", [], effect=True)
         return context.get_dummy_value()
     return types.void(n), generate
 
@@ -143,9 +112,9 @@ def _matrices(kind):
         result = types.UniTuple(types.uint32, 4)
 
         def generate(context, builder, signature, arguments):
-            row = _as_number(context, builder, s, *arguments, i, 32)
+            row = number_of(context, builder, s, *arguments, i, 32)
             text = f"ldmatrix.sync.aligned.m8n8.x4{kind}.shared.b16 {{$0,$1,$2,$3}}, [$4];"
-            words = _assembly(builder, ir.LiteralStructType([I32] * 4), text, "=r,=r,=r,=r,r,~{memory}", [row], convergent=True)
+            words = assembly(builder, ir.LiteralStructType([I32] * 4), text, "=r,=r,=r,=r,r,~{memory}", [row], convergent=True)
             return context.make_tuple(builder, result, [builder.extract_value(words, k) for k in range(4)])
         return result(s, i), generate
     return load
@@ -167,7 +136,7 @@ def _product(shape, kind):
 
         def generate(context, builder, signature, arguments):
             flat = [builder.extract_value(value, k) for value, count in zip(arguments, (4, 2, 4)) for k in range(count)]
-            sums = _assembly(builder, ir.LiteralStructType([F32] * 4), text, constraints, flat, convergent=True)
+            sums = assembly(builder, ir.LiteralStructType([F32] * 4), text, constraints, flat, convergent=True)
             return context.make_tuple(builder, result, [builder.extract_value(sums, k) for k in range(4)])
         return result(types.UniTuple(types.uint32, 4), types.UniTuple(types.uint32, 2), result), generate
     return product
@@ -184,9 +153,9 @@ def _unary(returns, takes, write):
     return convert
 
 
-tf32 = _unary(types.uint32, types.float32, lambda b, x: _assembly(b, I32, "cvt.rna.tf32.f32 $0, $1;", "=r,f", [x]))
-bf16 = _unary(types.uint16, types.float32, lambda b, x: _assembly(b, I16, "cvt.rn.bf16.f32 $0, $1;", "=h,f", [x]))
-rcp = _unary(types.float32, types.float32, lambda b, x: _assembly(b, F32, "rcp.approx.ftz.f32 $0, $1;", "=f,f", [x]))
+tf32 = _unary(types.uint32, types.float32, lambda b, x: assembly(b, I32, "cvt.rna.tf32.f32 $0, $1;", "=r,f", [x]))
+bf16 = _unary(types.uint16, types.float32, lambda b, x: assembly(b, I16, "cvt.rn.bf16.f32 $0, $1;", "=h,f", [x]))
+rcp = _unary(types.float32, types.float32, lambda b, x: assembly(b, F32, "rcp.approx.ftz.f32 $0, $1;", "=f,f", [x]))
 bits_of = _unary(types.uint32, types.float32, lambda b, x: b.bitcast(x, I32))
 float_of = _unary(types.float32, types.uint32, lambda b, u: b.bitcast(u, F32))
 float_of_bf16 = _unary(types.float32, types.uint16, lambda b, u: b.bitcast(b.shl(b.zext(u, I32), I32(16)), F32))
@@ -196,10 +165,8 @@ float_of_bf16 = _unary(types.float32, types.uint16, lambda b, u: b.bitcast(b.shl
 def bf16_pair(typing, low, high):
     """Two bfloat16 in one register; the instruction takes the upper one first."""
     def generate(context, builder, signature, arguments):
-        return _assembly(builder, I32, "cvt.rn.bf16x2.f32 $0, $2, $1;", "=r,f,f", list(arguments))
+        return assembly(builder, I32, "cvt.rn.bf16x2.f32 $0, $2, $1;", "=r,f,f", list(arguments))
     return types.uint32(types.float32, types.float32), generate
-
-
 
 
 @intrinsic
@@ -218,7 +185,7 @@ def pointer(typing, address, T):
 def rint(typing, x):
     """The nearest whole number, ties to even, in x's own type."""
     text, constraints = (f"cvt.rni.f{x.bitwidth}.f{x.bitwidth} $0, $1;", "=d,d" if x.bitwidth == 64 else "=f,f")
-    return x(x), lambda context, builder, signature, arguments: _assembly(builder, arguments[0].type, text, constraints, arguments)
+    return x(x), lambda context, builder, signature, arguments: assembly(builder, arguments[0].type, text, constraints, arguments)
 
 
 @intrinsic
@@ -234,9 +201,9 @@ def _shuffle(kind):
         def generate(context, builder, signature, arguments):
             value, whole = arguments[0], ir.IntType(x.bitwidth)
             bits = builder.bitcast(value, whole)
-            by = _whole(builder, arguments[1], lanes, 32)
+            by = whole_of(builder, arguments[1], lanes, 32)
             halves = [builder.trunc(builder.lshr(bits, whole(32 * k)), I32) if x.bitwidth > 32 else bits for k in range(x.bitwidth // 32)]
-            halves = [_assembly(builder, I32, f"shfl.sync.{kind}.b32 $0, $1, $2, 31, 0xffffffff;", "=r,r,r", [half, by], convergent=True)
+            halves = [assembly(builder, I32, f"shfl.sync.{kind}.b32 $0, $1, $2, 31, 0xffffffff;", "=r,r,r", [half, by], convergent=True)
                       for half in halves]
             joined = builder.zext(halves[0], whole) if x.bitwidth > 32 else halves[0]
             for k, half in enumerate(halves[1:], 1):
@@ -254,5 +221,5 @@ def ballot(typing, p):
     """One bit a lane; the instruction takes a predicate, which the assembly makes of the number."""
     def generate(context, builder, signature, arguments):
         text = "{ .reg .pred %held; setp.ne.u32 %held, $1, 0; vote.sync.ballot.b32 $0, %held, 0xffffffff; }"
-        return _assembly(builder, I32, text, "=r,r", [builder.zext(arguments[0], I32)], convergent=True)
+        return assembly(builder, I32, text, "=r,r", [builder.zext(arguments[0], I32)], convergent=True)
     return types.uint32(types.boolean), generate

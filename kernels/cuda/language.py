@@ -161,6 +161,7 @@ class CudaKernel:
     shared      bytes of dynamic shared memory
     min_blocks  that are to fit on a multiprocessor at once
     requires    what the compiled instructions must contain, e.g. ("HMMA",)
+    only        the one architecture that it is compiled for, where its instructions are of one GPU alone: "sm_90a", of the H100
     """
 
     function: types.FunctionType
@@ -170,6 +171,7 @@ class CudaKernel:
     shared: int = 0
     min_blocks: int = 1
     requires: tuple[str, ...] = ()
+    only: str | None = None
 
     @property
     def name(self) -> str:
@@ -199,7 +201,7 @@ def device(function: types.FunctionType) -> DeviceFunction:
 
 
 def kernel(signature: str, *, threads: int, registers: int | None = None, shared: int = 0, min_blocks: int = 1,
-           requires: tuple[str, ...] = ()) -> Callable[[types.FunctionType], CudaKernel]:
+           requires: tuple[str, ...] = (), only: str | None = None) -> Callable[[types.FunctionType], CudaKernel]:
     """Mark a kernel: `signature` is "x: float32*, n: int64, …", each parameter of the function in order; the rest is CudaKernel's.
 
     ValueError says which part of a signature does not fit the function.
@@ -212,7 +214,7 @@ def kernel(signature: str, *, threads: int, registers: int | None = None, shared
             raise ValueError(f"kernel {function.__name__}({', '.join(names)}): its signature names {', '.join(n for n, _ in parameters)}")
         if not 1 <= threads <= 1024:
             raise ValueError(f"kernel {function.__name__}: a block has 1 to 1024 threads, got {threads}")
-        return CudaKernel(function, parameters, threads, registers, shared, min_blocks, requires)
+        return CudaKernel(function, parameters, threads, registers, shared, min_blocks, requires, only)
     return mark
 
 

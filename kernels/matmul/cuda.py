@@ -1,6 +1,6 @@
 """Matrix products in exact float32 and float64 on CUDA cores: a tile of y for each block, a square of it for each thread.
 
-Where the device's precision is "tf32" or "bf16", float32 goes to the tensor cores instead: tensor_cores.py, packed.py.
+Where the device's precision is "tf32" or "bf16", float32 goes to the tensor cores instead: tensor_cores.py, packed.py, warpgroups.py.
 
 y[n] = A[n] · B[n]. A block owns a tile × tile square of y and walks along k, `depth` at a time. Its threads bring the next strips of A and
 B from global memory into registers while they multiply the current ones, which lie in shared memory as As[k][i] and Bs[k][j]; then the
@@ -21,7 +21,7 @@ from typing import Any
 from ..cuda.host import address, blocks, vector_width
 from ..cuda.language import CudaKernel, DeviceFunction, Scalar, cuda, device, float32, float64, kernel, ptx, scalar_of
 from ..cuda.vectors import fetch
-from . import packed, tensor_cores
+from . import packed, tensor_cores, warpgroups
 from .sums import add_parts, finish
 
 DEPTH = 16                                 # of k, a step
@@ -154,7 +154,7 @@ def configurations() -> list[tuple[Any, tuple[Any, ...]]]:
             for shape in _shapes(T, vector):
                 made += [(product, (T, *shape, not ta, tb, vector, False)) for ta in (False, True) for tb in (False, True)]
                 made.append((product, (T, *shape, True, False, vector, True)))
-    return made + tensor_cores.configurations() + packed.configurations()
+    return made + tensor_cores.configurations() + packed.configurations() + warpgroups.configurations()
 
 
 def matmul(device: Any, a: Any, b: Any, y: Any, transpose_a: bool, transpose_b: bool) -> None:
@@ -175,7 +175,8 @@ def _run(device: Any, a: Any, b: Any, bias: Any, y: Any, transpose_a: bool, tran
     T, last = scalar_of(y.dtype), (bias is not None, activation)
     if T is float32 and device.precision != "fp32":
         if device.precision == "bf16" and packed.worth(batch, M, N, K):
-            packed.run(device, a, b, bias, y, transpose_a, transpose_b, activation)
+            multiply = warpgroups.warpgroup_product() if device.architecture == "sm_90" else packed.packed_product()
+            packed.run(device, multiply, a, b, bias, y, transpose_a, transpose_b, activation)
         else:
             tensor_cores.run(device, device.precision, a, b, bias, y, transpose_a, transpose_b, activation)
         return

@@ -91,11 +91,12 @@ def worth(batch: int, M: int, N: int, K: int) -> bool:
     return batch * blocks(M, SHAPE.rows) * blocks(N, SHAPE.columns) >= WORTH and K >= STEPS
 
 
-def run(device: Any, a: Any, b: Any, bias: Any, y: Any, transpose_a: bool, transpose_b: bool, activation: int) -> None:
-    """y = act(op(a) · op(b) + bias) for float32 arrays of three axes."""
+def run(device: Any, multiply: CudaKernel, a: Any, b: Any, bias: Any, y: Any, transpose_a: bool, transpose_b: bool,
+        activation: int) -> None:
+    """y = act(op(a) · op(b) + bias) for float32 arrays of three axes, by `packed_product`, or another kernel that takes the same."""
     (batch, M, N), K = y.shape, a.shape[1 if transpose_a else 2]
     rows, columns = blocks(M, SHAPE.rows), blocks(N, SHAPE.columns)
     left = packed(device, a, M, K, not transpose_a, SHAPE.rows)
     right = packed(device, b, N, K, bool(transpose_b), SHAPE.columns)
-    device.launch(packed_product(), batch * rows * columns, left, right, y if bias is None else bias, y, M, N, rows, columns,
+    device.launch(multiply, batch * rows * columns, left, right, y if bias is None else bias, y, M, N, rows, columns,
                   blocks(K, STEPS), bias is not None, activation)

@@ -15,6 +15,7 @@ now and then, the emulator makes an error every time: see faults.py. docs/emulat
     order.py         which accesses are ordered by a barrier, and which race
     copies.py        cp.async: copies that land as late as they may
     tensor_cores.py  ldmatrix, mma: the fragments of PTX ISA 9.7.14.5
+    warpgroups.py    wgmma: products that four warps start and wait for later
     watch.py         one thread, step by step
 """
 from .faults import InvalidAddress, KernelFault, LostCopy, Race, Stuck, Uninitialised

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.lib.array_utils import byte_bounds
 
 from ..language import Scalar, scalar_of
-from .faults import InvalidAddress, Uninitialised, place
+from .faults import InvalidAddress, LostCopy, Uninitialised, place
 from .order import Order
 
 
@@ -99,8 +99,8 @@ def pointed_to(launch: Any, address: int, T: Scalar) -> Pointer:
 class SharedMemory:
     """The bytes of one shared array; or of the dynamic shared memory, seen as arrays of several types, whose cells have `unit` bytes."""
 
-    def __init__(self, nbytes: int, name: str, unit: int) -> None:
-        self.bytes = _aligned(nbytes)
+    def __init__(self, nbytes: int, name: str, unit: int, alignment: int) -> None:
+        self.bytes = _aligned(nbytes, max(alignment, 128))
         self.bytes[:] = 0xFF                                   # NaN, -1: nobody may count on zeros
         self.order, self.unit = Order(name, initialised=False), unit
 
@@ -111,26 +111,28 @@ class SharedMemory:
         return Pointer(launch, self.order.name, values, self.order, 0, 0, cells, cells)
 
 
-def _aligned(nbytes: int) -> np.ndarray:
-    """Bytes whose address is a multiple of 128, as shared memory's is."""
-    room = np.empty(nbytes + 128, np.uint8)
-    start = -room.ctypes.data % 128
+def _aligned(nbytes: int, alignment: int) -> np.ndarray:
+    """Bytes whose address is a multiple of the alignment, and of no more, so that a kernel that needs more is found."""
+    room = np.empty(nbytes + 2 * alignment, np.uint8)
+    start = (alignment - room.ctypes.data) % (2 * alignment)
     return room[start:start + nbytes]
 
 
 class LocalArray:
-    """A thread's own array."""
+    """A thread's own array. `pending`: products of a warpgroup that will yet add to it; `written`: after which wgmma_fence it was."""
 
-    __slots__ = ("cells", "convert", "launch")
+    __slots__ = ("cells", "convert", "launch", "pending", "written")
 
     def __init__(self, launch: Any, size: int, T: Scalar) -> None:
-        self.launch, self.cells = launch, [None] * size
+        self.launch, self.cells, self.pending, self.written = launch, [None] * size, 0, 0
         self.convert = T.dtype.type if T.dtype.kind == "f" else T
 
     def __getitem__(self, i: int) -> Any:
         if not 0 <= i < len(self.cells):
             self._outside(i)
         value = self.cells[i]
+        if self.pending:
+            self._lost(i)
         if value is None:
             self.launch.thread.fail(Uninitialised, f"reads element {i} of a local array, which it has not written")
         return value
@@ -138,7 +140,13 @@ class LocalArray:
     def __setitem__(self, i: int, value: Any) -> None:
         if not 0 <= i < len(self.cells):
             self._outside(i)
-        self.cells[i] = self.convert(value)
+        if self.pending:
+            self._lost(i)
+        self.cells[i], self.written = self.convert(value), self.launch.thread.ordered
+
+    def _lost(self, i: int) -> None:
+        self.launch.thread.fail(LostCopy, f"touches element {i} of a local array, to which a wgmma_bf16 may still be adding. "
+                                          f"Call ptx.wgmma_wait first")
 
     def _outside(self, i: int) -> None:
         self.launch.thread.fail(InvalidAddress, f"touches element {i} of a local array of {len(self.cells)}")

@@ -12,13 +12,13 @@ from .faults import LostCopy, Place, Race, Uninitialised, line_of
 
 
 class Stamp:
-    """When a thread did something: which barriers of its block and which syncwarps of its warp lay behind it. One object per interval."""
+    """When a thread did something: which barriers, syncwarps of its warp and fences of its own lay behind it. One object per interval."""
 
-    __slots__ = ("barriers", "block", "number", "syncs", "thread", "warp")
+    __slots__ = ("barriers", "block", "fences", "number", "syncs", "thread", "warp")
 
     def __init__(self, thread: Any) -> None:
         self.thread, self.number, self.warp, self.block = thread, thread.number, thread.warp, thread.block
-        self.barriers, self.syncs = thread.block.barriers, thread.syncs
+        self.barriers, self.syncs, self.fences = thread.block.barriers, thread.syncs, len(thread.fenced)
 
     def before(self, other: Stamp) -> bool:
         """Whether what was done at this time surely came before what is done at the other."""

@@ -34,6 +34,11 @@ def _bf16(words: np.ndarray) -> np.ndarray:
     return np.stack([_floats((words & 0xFFFF) << 16), _floats(words >> 16 << 16)], -1)
 
 
+def bf16_values(bits: np.ndarray) -> np.ndarray:
+    """The float32 that bfloat16's bits stand for."""
+    return _floats(bits.astype(np.uint32) << 16)
+
+
 def product(operands: list[Any], numbers: Any, per_register: int) -> list[tuple]:
     """c + a·b of a warp: 32 × (a, b, c) in fragments; returns each lane's four sums."""
     a, b, c = ([part[k] for part in operands] for k in range(3))

@@ -11,10 +11,13 @@ from typing import Any, NamedTuple, NoReturn
 import numpy as np
 from greenlet import greenlet
 
+from . import warpgroups
 from .faults import KernelFault, Place, Stuck, describe, line_of, place
 from .order import Stamp
+from .warpgroups import Warpgroup
 
 WARP = 32
+BEYOND_A_WARP = ("syncthreads", *warpgroups.TOGETHER)
 
 
 class Wait(NamedTuple):
@@ -33,6 +36,8 @@ class Thread(greenlet):
         self.block, self.number, self.body = block, number, run
         self.warp, self.lane = divmod(number, WARP)
         self.syncs = 0                                        # syncwarps behind it
+        self.ordered = 0                                      # wgmma_fences behind it
+        self.fenced: list[int] = []                           # the barriers that lay behind it at each fence_async
         self.arrays = 0                                       # shared arrays that it has declared
         self.started: list[Any] = []                          # copies since the last commit
         self.groups: list[list[Any]] = []                     # committed groups of copies that have not landed
@@ -68,7 +73,8 @@ class Thread(greenlet):
 
     def fail(self, fault: type[Exception], what: str) -> NoReturn:
         """Raise a fault of this thread, at the line that it is in."""
-        raise fault(f"{describe(self.block.launch.kernel.label, self.block.position, self.number, place())}: {what}")
+        at = place() if self.waits is None else self.waits.at
+        raise fault(f"{describe(self.block.launch.kernel.label, self.block.position, self.number, at)}: {what}")
 
 
 class Block:
@@ -81,6 +87,8 @@ class Block:
         self.dynamic: Any = None
         self.threads = [Thread(self, number, body) for number in range(launch.kernel.threads)]
         self.warps = [self.threads[start:start + WARP] for start in range(0, len(self.threads), WARP)]
+        self.warpgroups = [Warpgroup(self.threads[start:start + warpgroups.THREADS])
+                           for start in range(0, len(self.threads), warpgroups.THREADS)]
 
     def run(self) -> None:
         """Run all threads to their ends; Stuck if some wait for what will not come."""
@@ -89,13 +97,13 @@ class Block:
             for thread, result in ready:
                 self.launch.thread, thread.waits = thread, None
                 thread.switch(result) if thread else thread.switch()     # a thread that has begun is true, and takes its result
-            ready = self._warps_that_can_go_on() or self._all_at_the_barrier()
+            ready = self._warps_that_can_go_on() or self._warpgroups_that_can_go_on() or self._all_at_the_barrier()
 
     def _warps_that_can_go_on(self) -> list[tuple[Thread, Any]]:
         """The threads whose warp has come to one instruction as a whole, with their results."""
         ready: list[tuple[Thread, Any]] = []
         for warp in self.warps:
-            first = next((thread for thread in warp if thread.waits and thread.waits.word != "syncthreads"), None)
+            first = next((thread for thread in warp if thread.waits and thread.waits.word not in BEYOND_A_WARP), None)
             if first is None:
                 continue
             self._agree(first, warp)
@@ -107,6 +115,21 @@ class Block:
                     thread.stamp = Stamp(thread)
             results = self.launch.together[first.waits.word]([thread.waits.operands for thread in warp])
             ready += zip(warp, results)
+        return ready
+
+    def _warpgroups_that_can_go_on(self) -> list[tuple[Thread, Any]]:
+        """The same for warpgroups, once no warp can go on by itself."""
+        ready: list[tuple[Thread, Any]] = []
+        for group in self.warpgroups:
+            first = next((thread for thread in group.threads if thread.waits and thread.waits.word in warpgroups.TOGETHER), None)
+            if first is None:
+                continue
+            self._agree(first, group.threads)
+            if len(group.threads) < warpgroups.THREADS:
+                self._stuck(first, f"is in a warpgroup of only {len(group.threads)} threads. Give the block a multiple of "
+                                   f"{warpgroups.THREADS}")
+            results = warpgroups.TOGETHER[first.waits.word](group, [thread.waits.operands for thread in group.threads])
+            ready += zip(group.threads, results)
         return ready
 
     def _all_at_the_barrier(self) -> list[tuple[Thread, Any]]:

@@ -26,15 +26,18 @@ class _SharedArrays:
         self._launch = launch
 
     def array(self, size: int, T: Scalar, alignment: int = 16) -> Pointer:
-        """The block's next shared array: the n-th that a thread declares is the n-th of every other thread; 0 is the dynamic memory."""
+        """The block's next shared array: the n-th that a thread declares is the n-th of every other thread; 0 is the dynamic memory.
+
+        That lies at a multiple of the alignment with which it is declared first.
+        """
         launch, thread = self._launch, self._launch.thread
         block = thread.block
         if size == 0:
             if block.dynamic is None:
-                block.dynamic = SharedMemory(launch.kernel.shared, "dynamic shared memory", DYNAMIC_UNIT)
+                block.dynamic = SharedMemory(launch.kernel.shared, "dynamic shared memory", DYNAMIC_UNIT, alignment)
             return block.dynamic.view(launch, T.dtype)
         if thread.arrays == len(block.shared):
-            block.shared.append(SharedMemory(size * T.dtype.itemsize, f"shared array {thread.arrays}", T.dtype.itemsize))
+            block.shared.append(SharedMemory(size * T.dtype.itemsize, f"shared array {thread.arrays}", T.dtype.itemsize, alignment))
         thread.arrays += 1
         return block.shared[thread.arrays - 1].view(launch, T.dtype)
 

@@ -83,10 +83,10 @@ def cached(compile: Callable[[CudaKernel, str], Compiled], kernel: CudaKernel, a
 
 @functools.cache
 def _compilers_text() -> str:
-    """Our own part of the compiler: the module with the PTX of single instructions (which of them a kernel uses is not asked), and ours."""
+    """Our own part of the compiler: the modules with the PTX of instructions (which of them a kernel uses is not asked), and ours."""
     from tinygradconv import kernels
-    files = Path(kernels.__file__).parent / "cuda" / "intrinsics.py", Path(__file__).with_name("compiler.py")
-    return "\n".join(file.read_text() for file in files)
+    words = (Path(kernels.__file__).parent / "cuda" / f"{name}.py" for name in ("intrinsics", "assembly", "warpgroup"))
+    return "\n".join(file.read_text() for file in (*words, Path(__file__).with_name("compiler.py")))
 
 
 def _described(function: types.FunctionType, seen: set[int]) -> Iterator[str]:

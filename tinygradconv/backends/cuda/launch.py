@@ -78,6 +78,11 @@ class Launcher:
         return made
 
     @property
+    def architecture(self) -> str:
+        """The GPU's, "sm_90": some kernels are for one alone."""
+        return self._driver.architecture
+
+    @property
     def precision(self) -> str:
         """What matrix products and convolutions round their operands to, here and now."""
         return self._precision()
@@ -149,7 +154,7 @@ class Launcher:
         """Compile, or find, a kernel's machine code for this GPU, and put it there."""
         if recorder:                                           # to load one may wait for the GPU, which a stream that records may not
             raise Cold(kernel.label)
-        machine_code = self._compiled(kernel, self._driver.architecture)
+        machine_code = self._compiled(kernel, kernel.only or self._driver.architecture)
         function = self._driver.load(machine_code.cubin, machine_code.entry, kernel.shared)
         return self._kernels.setdefault(kernel, _Loaded(kernel, function))
 

@@ -76,7 +76,7 @@ def examine(within: tuple[str, ...], number: int, architectures: tuple[str, ...]
     """Compile one configuration, by its place in `configurations`, for these architectures, or find it in the cache."""
     name, kernel = configurations(within)[number]
     rows = []
-    for architecture in architectures:
+    for architecture in _wanted(kernel, architectures):
         try:
             compiled = cache.cached(compile, kernel, architecture)
             if _unread(kernel, compiled.report):
@@ -100,12 +100,19 @@ def _known(within: tuple[str, ...], number: int, architectures: tuple[str, ...])
     """The rows of a configuration where all of them are in the cache; else none."""
     name, kernel = configurations(within)[number]
     rows = []
-    for architecture in architectures:
+    for architecture in _wanted(kernel, architectures):
         compiled = cache.load(cache.key(kernel, architecture))
         if compiled is None or _unread(kernel, compiled.report):
             return []
         rows.append(_judged(name, kernel, architecture, compiled))
     return rows
+
+
+def _wanted(kernel: CudaKernel, architectures: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of the architectures that a kernel is for: a kernel of "sm_90a" only is compiled as such where "sm_90" is asked for."""
+    if kernel.only is None:
+        return architectures
+    return (kernel.only,) if kernel.only in architectures or kernel.only.rstrip("a") in architectures else ()
 
 
 def _unread(kernel: CudaKernel, report: Report) -> bool:
