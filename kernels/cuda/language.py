@@ -84,8 +84,8 @@ CUDA_WORDS = {
 PTX_WORDS = {
     "load4": "load4(p, i): p[i:i+4] in one load, 16-byte aligned for numbers of 4 bytes, 4-byte aligned for bytes",
     "store4": "store4(p, i, a, b, c, d): p[i:i+4] = a, b, c, d in one store, aligned likewise",
-    "load2": "load2(p, i): p[i:i+2], numbers of 8 bytes, in one load of 128 bits; 16-byte aligned",
-    "store2": "store2(p, i, a, b): p[i:i+2] = a, b, numbers of 8 bytes, in one store of 128 bits; 16-byte aligned",
+    "load2": "load2(p, i): p[i:i+2] in one load, 16-byte aligned for numbers of 8 bytes, 8-byte aligned for those of 4",
+    "store2": "store2(p, i, a, b): p[i:i+2] = a, b in one store, aligned likewise",
     "load_bits": "load_bits(s, i, constant): the bits of the float32 s[i + constant] in shared memory as uint32; the constant is free",
     "cp_async16": "cp_async16(s, i, p, j, n): 16 bytes from global p[j:] to shared s[i:], later; n bytes (int32) are read, the rest is 0",
     "cp_async4": "cp_async4(s, i, p, j, n): the same for 4 bytes",

@@ -104,10 +104,10 @@ class PtxWords:
         p.put(i, (a, b, c, d), 4 * p.values.itemsize)
 
     def load2(self, p: Pointer, i: int) -> tuple:
-        return tuple(map(p.read, p.take(i, 2, 16)))
+        return tuple(map(p.read, p.take(i, 2, 2 * p.values.itemsize)))
 
     def store2(self, p: Pointer, i: int, a: Any, b: Any) -> None:
-        p.put(i, (a, b), 16)
+        p.put(i, (a, b), 2 * p.values.itemsize)
 
     def load_bits(self, s: Pointer, i: int, constant: int) -> int:
         return int(s.take(i + constant, 1, 4).view(np.uint32)[0])
