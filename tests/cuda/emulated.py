@@ -19,7 +19,7 @@ from tinygradconv.kernels import KERNELS
 from tinygradconv.backends.cuda.array import CudaArray
 from tinygradconv.backends.cuda.backend import CUDABackend
 from tinygradconv.backends.cuda.launch import Launcher
-from tinygradconv.backends.live import Live
+from tinygradconv.backends.live import Live, recorder
 from tinygradconv.backends.reference import reference_kernel, reference_workspace
 
 from .stub import StubDriver
@@ -82,6 +82,9 @@ class EmulatedLauncher(Launcher):
             return
         ready, reached = later(arguments), later(tuple(reaches))
         self._driver.streams[self._driver.compute].append(lambda: emulate(kernel, grid, *ready(), reaches=reached()))
+        self.launches += 1
+        if recorder:
+            recorder[0].note((*arguments, *reaches))
         if self._blocking():
             self._driver.synchronize()
 

@@ -115,7 +115,7 @@ class CUDABackend:
 
     def adopted(self, arrays: Sequence[Any]) -> list[Any]:
         """The operands of an op on the GPU: bare numbers, which may be given on the host, as constants."""
-        return [self.constant(array) if isinstance(array, np.ndarray | np.generic) else array for array in arrays]
+        return [array if type(array) is CudaArray or array is None else self.constant(array) for array in arrays]
 
     def taken(self, values: Any, dtype: Any = None, *, copy: bool = False) -> CudaArray:
         """An array of the GPU, ours or another library's, as one that a tensor may hold: shared, unless a copy or another dtype is asked.
