@@ -24,7 +24,7 @@ import numpy as np
 
 from tinygradconv.anomaly import check_cotangent
 from tinygradconv.arrays import dtype_of, shape_of
-from tinygradconv.backends import backend_of
+from tinygradconv.backends import filled
 from tinygradconv.backends.live import adds_to, refuse
 from tinygradconv.primitive import Primitive, elementwise, primitive
 from tinygradconv.promotion import as_tensors
@@ -204,7 +204,7 @@ def _seed(where: str, y: Tensor, cotangent: Any) -> Tensor:
         if y.size != 1:
             raise ValueError(f"{where}: y has shape {y.shape}; the derivative of many values needs a cotangent of that shape. "
                              f"Reduce y to one value, e.g. y.sum(), or give cotangent=")
-        return Tensor.of(backend_of(y.data).asarray(np.ones(y.shape, y.dtype)))
+        return Tensor.of(np.ones(y.shape, y.dtype) if type(y.data) is np.ndarray else filled(y.data, 1))
     (seed,) = as_tensors(where, ("cotangent",), (cotangent,))
     if seed.device != y.device and "abstract" not in (seed.device, y.device):
         raise ValueError(f"{where}: y is on {y.device} but cotangent is on {seed.device}. Move one: cotangent.to({y.device!r})")
@@ -244,7 +244,7 @@ def grad(y: Tensor, xs: Any, cotangent: Any = None, *, create_graph: bool = Fals
     if y.node in useful:
         with no_grad(off=not create_graph):
             found = propagate({y.node: seed}, useful=useful, release=not (retain_graph or create_graph), leaf=tell, turns=turns)
-    gradients = [found[x.node] if x.node in found else Tensor.of(backend_of(x.data).asarray(np.zeros(x.shape, x.dtype))) for x in targets]
+    gradients = [found[x.node] if x.node in found else Tensor.of(filled(x.data, 0)) for x in targets]
     if on_ready is not None:
         for i, x in enumerate(targets):
             if x.node not in found:

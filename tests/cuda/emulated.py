@@ -120,5 +120,9 @@ class DefinedBackend(CUDABackend):
                 scratch = np.empty(reference_workspace(name)(arguments[-1], arguments[0].itemsize), np.uint8)
                 arguments = (*arguments[:place], scratch, *arguments[place + 1:])
             ready = later(arguments)
-            self.driver.streams[self.driver.compute].append(lambda: function(*ready()))
+
+            def compute() -> None:
+                with np.errstate(all="ignore"):
+                    function(*ready())
+            self.driver.streams[self.driver.compute].append(compute)
         return run

@@ -114,6 +114,14 @@ def _first_gpu() -> Backend:
     return CUDABackend(Driver())
 
 
+def filled(like: Any, value: float) -> Any:
+    """A fresh array shaped like this one, of its dtype and on its device, all of one value."""
+    backend = backend_of(like)
+    made = backend.empty(like.shape, like.dtype)
+    backend.run("copy", backend.constant(np.asarray(value, like.dtype)), made)
+    return made
+
+
 def memory_statistics(device: str = "cpu", *, reset_peak: bool = False) -> dict[str, int]:
     """Bytes of the arrays that a device's pool has handed out: "in_use" now, "cached" for reuse, and the "peak" of in_use.
 
@@ -123,5 +131,5 @@ def memory_statistics(device: str = "cpu", *, reset_peak: bool = False) -> dict[
     return backend_named(device).memory_statistics(reset_peak=reset_peak)
 
 
-__all__ = ["ABSTRACT", "ACTIVATIONS", "CPU", "AbstractArray", "Backend", "backend_named", "backend_of", "is_on_gpu", "loaded",
+__all__ = ["ABSTRACT", "ACTIVATIONS", "CPU", "AbstractArray", "Backend", "backend_named", "backend_of", "filled", "is_on_gpu", "loaded",
            "memory_statistics"]

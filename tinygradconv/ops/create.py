@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygradconv.backends import filled
 from tinygradconv.geometry import integer, real
 from tinygradconv.ops.shape import as_shape
 from tinygradconv.promotion import as_tensors
@@ -71,7 +72,8 @@ def ones(shape: int | tuple[int, ...], dtype: Any = DEFAULT_DTYPE) -> Tensor:
 def full_like(x: Any, value: float) -> Tensor:
     """A constant tensor with the shape and dtype of x, on its device."""
     (x,) = as_tensors("full_like", ("x",), (x,))
-    return full(x.shape, value, x.dtype).to(x.device)
+    full((), value, x.dtype)                                   # the errors
+    return Tensor.of(filled(x.data, value))
 
 
 def zeros_like(x: Any) -> Tensor:
