@@ -29,7 +29,7 @@ cdef extern from *:
     void fence "TGC_FENCE"() noexcept nogil
 
 cdef enum:
-    STREAM_FROM = 1 << 24          # bytes of an array
+    STREAM_FROM = 1 << 22          # bytes of an array: several times what a core has of the caches below the shared one
 
 
 cdef bint may_stream(const void* array, Py_ssize_t size, Py_ssize_t C, Py_ssize_t itemsize) noexcept nogil:
