@@ -135,8 +135,8 @@ class StubDriver:
         self._aside, self.streams[self.compute] = self.streams[self.compute], deque()
 
     def end_capture(self) -> tuple[Any, ...]:
-        self._note("end_capture")
         put_down, self.streams[self.compute], self._aside = tuple(self.streams[self.compute]), self._aside, None
+        self._note("end_capture")                                        # it ends, also where nothing came of it
         return put_down
 
     def instantiate(self, graph: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -36,6 +36,11 @@ static status copy(uint64_t to, uint64_t from, size_t n, void *stream) { memcpy(
 static status fill(uint64_t to, unsigned char byte, size_t n, void *stream) { memset((void *)to, byte, n); return sticky; }
 static status fill_words(uint64_t to, unsigned word, size_t n, void *stream) { while (n) ((unsigned *)to)[--n] = word; return sticky; }
 static status error_name(int e, const char **text) { *text = "STUB_ERROR"; return 0; }
+static status captured(void *stream, void **graph) { return handle(graph); }
+static struct { long begun, started; int mode; } graphs;
+long noted_graphs(int which) { return which == 0 ? graphs.begun : which == 1 ? graphs.started : graphs.mode; }
+static status begin(void *stream, int mode) { graphs.begun++; graphs.mode = mode; return sticky; }
+static status start(void *executable, void *stream) { graphs.started++; return sticky; }
 static status launch(void *f, unsigned gx, unsigned gy, unsigned gz, unsigned tx, unsigned ty, unsigned tz, unsigned shared, void *stream,
                      void **arguments, void **extra) {
   noted.count++; noted.function = f; noted.shared = shared;
@@ -58,7 +63,9 @@ static const struct { const char *name; void *function; } table[] = {
   {"cuEventCreate", handle}, {"cuMemAlloc", allocate}, {"cuMemFree", release}, {"cuMemHostAlloc", pinned}, {"cuMemFreeHost", release_pinned},
   {"cuMemGetInfo", memory}, {"cuMemcpyHtoDAsync", copy}, {"cuMemcpyDtoHAsync", copy}, {"cuMemcpyDtoDAsync", copy}, {"cuMemsetD8Async", fill},
   {"cuMemsetD32Async", fill_words},
-  {"cuModuleLoadData", handle}, {"cuModuleGetFunction", named}, {"cuLaunchKernel", launch}, {"cuGetErrorName", error_name}};
+  {"cuModuleLoadData", handle}, {"cuModuleGetFunction", named}, {"cuLaunchKernel", launch}, {"cuGetErrorName", error_name},
+  {"cuStreamBeginCapture", begin}, {"cuStreamEndCapture", captured}, {"cuGraphInstantiate", handle}, {"cuGraphInstantiateWithFlags", handle},
+  {"cuGraphLaunch", start}};
 
 status cuGetProcAddress_v2(const char *wanted, void **found, int v, uint64_t flags, int *how) {
   if (how) *how = 0;

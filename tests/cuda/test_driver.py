@@ -134,3 +134,29 @@ transfers.to_host(x.pointer, found)
 print(np.array_equal(values, found))
 """)
     assert printed == "True\n"
+
+
+def test_what_is_launched_while_a_graph_is_put_down_can_be_started_again(program):
+    printed = program("""
+driver.begin_capture()
+graph = driver.end_capture()
+executable = driver.instantiate(graph)
+driver.start(executable); driver.start(executable)
+driver.drop_executable(executable)
+print([stub.noted_graphs(which) for which in range(3)])
+stub.break_down(700)
+print(refused(driver.begin_capture), refused(lambda: driver.start(executable)))
+""")
+    relaxed = 2
+    assert printed.splitlines() == [
+        f"[1, 2, {relaxed}]", "('CudaError', 'cuStreamBeginCapture: CUDA_ERROR_ILLEGAL_ADDRESS (a kernel reached outside its arrays)') "
+        "('CudaError', 'cuGraphLaunch: CUDA_ERROR_ILLEGAL_ADDRESS (a kernel reached outside its arrays)')"]
+
+
+def test_words_are_filled(program):
+    printed = program("""
+pointer = driver.allocate(16)
+driver.fill(pointer, 0, 16); driver.fill_words(pointer + 4, 7, 2); driver.synchronize()
+print(list((ctypes.c_uint32 * 4).from_address(pointer)))
+""")
+    assert printed == "[0, 7, 7, 0]\n"

@@ -7,6 +7,7 @@ import numpy as np
 
 from tinygradconv.autodiff import primitive
 from tinygradconv.backends import backend_named, backend_of
+from tinygradconv.backends.live import refuse
 from tinygradconv.tensor import Tensor
 
 
@@ -28,6 +29,8 @@ def to(x: Tensor, device: str) -> Tensor:
     if device == source:
         return x
     backend_named(device)
+    if x.size > 1 and source == "cpu":
+        refuse("moves values from the CPU to the GPU, which would be those of the recording for ever: give them as an argument")
     return _move(x, device=device, source=source)
 
 

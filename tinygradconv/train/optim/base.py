@@ -60,7 +60,7 @@ class Optimizer:
         self.decay = number(where, "decay", decay, at_least=0)
         self.excluded = matching(where, "exclude", exclude, parameters)
         self.steps = 0
-        self._now: Any = 0                 # of the step under way, as kernels are told it
+        self._now: Any = None                      # the number of the step under way, as kernels are told it
         self._groups = self._grouped()
 
     def _slots_of(self, path: str) -> tuple[str, ...]:
@@ -91,6 +91,7 @@ class Optimizer:
         for group in self._groups:
             values = tuple([self.parameters[path].data for path in group.paths])
             self._step(group, tuple([slopes[path] for path in group.paths]), values, rate)
+        self._now = None                           # while a step is recorded, the recording would be kept by it
         for p in self.parameters.values():
             changed(p.storage)
 
