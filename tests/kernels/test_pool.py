@@ -275,14 +275,14 @@ def test_thread_count_changes_no_bit(variant, shape, options):
 @pytest.mark.parametrize("variant", MODULES)
 @pytest.mark.parametrize("options", [dict(kernel_size=2), dict(kernel_size=3, stride=2, padding=1)], ids=str)
 def test_gradients_too_large_for_the_caches_are_the_same(variant, options):
-    """From 16 MB on, where every register has a whole address, they are stored past the caches."""
-    geo = WindowGeometry.of("test", (1, 512, 512, 16), **options)
+    """From 4 MB on, where every register has a whole address, they are stored past the caches."""
+    geo = WindowGeometry.of("test", (1, 256, 256, 16), **options)
     rng = np.random.default_rng(2)
     g, where = rng.integers(-9, 9, geo.y_shape).astype(np.float32), rng.integers(0, geo.kh * geo.kw, geo.y_shape).astype(np.uint8)
     weights, scale = (rng.integers(-3, 4, shape).astype(np.float32) for shape in ((geo.kh, geo.kw), (geo.OH, geo.OW)))
     for name, parameters in ("pool_scatter", (where,)), ("window_spread", (weights, scale)):
         got, wanted = memory.array(geo.x_shape, np.float32), poisoned(geo.x_shape, np.float32)
-        assert got.ctypes.data % 64 == 0 and got.nbytes == 1 << 24
+        assert got.ctypes.data % 64 == 0 and got.nbytes == 1 << 22
         got[...] = np.nan
         compiled(variant, name, np.float32)(g, *parameters, got, geo)
         getattr(reference, name)(g, *parameters, wanted, geo)
