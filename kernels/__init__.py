@@ -40,6 +40,9 @@ def _row(folder: str, arguments: str, fills: str, **more: Any) -> Kernel:
     return Kernel(folder, tuple(arguments.split(", ")), tuple(fills.split(", ")), **more)
 
 
+# What is done to the images of a batch where it is made on their device, and their numbers (assemble/reference.py).
+CHANGES: dict[str, int] = {"crop": 0, "flip": 1, "cutout": 2}
+
 # The activations that kernels apply to what they have just computed, and their numbers.
 ACTIVATIONS: dict[str | None, int] = {None: 0, "relu": 1, "tanh": 2}
 
@@ -94,6 +97,8 @@ KERNELS: dict[str, Kernel] = {
     "dropout":             _row("random", "x, y, rate, key, step", "y"),
     "warp":                _row("warp", "x, maps, boxes, mean, deviation, y, fill", "y"),
     "normalize":           _row("normalize", "x, mean, deviation, y", "y"),
+    "assemble":            _row("assemble", "images, labels, order, place, changes, fills, mean, deviation, x, y, first, total", "x, y",
+                                cpu=False),
     "sgd":                 _row("update", "g, velocity, p, rate, momentum, decay, nesterov", "velocity, p"),
     "adam":                _row("update", "g, first, second, p, rate, beta1, beta2, epsilon, decay, step, decoupled", "first, second, p"),
 }

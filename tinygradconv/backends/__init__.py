@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from tinygradconv.kernels import ACTIVATIONS
+from tinygradconv.kernels import ACTIVATIONS, CHANGES
 
 from .abstract import ABSTRACT, AbstractArray
 from .cpu import CPU
@@ -131,5 +131,5 @@ def memory_statistics(device: str = "cpu", *, reset_peak: bool = False) -> dict[
     return backend_named(device).memory_statistics(reset_peak=reset_peak)
 
 
-__all__ = ["ABSTRACT", "ACTIVATIONS", "CPU", "AbstractArray", "Backend", "backend_named", "backend_of", "filled", "is_on_gpu", "loaded",
-           "memory_statistics"]
+__all__ = ["ABSTRACT", "ACTIVATIONS", "CHANGES", "CPU", "AbstractArray", "Backend", "backend_named", "backend_of", "filled", "is_on_gpu",
+           "loaded", "memory_statistics"]

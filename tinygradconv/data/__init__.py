@@ -1,7 +1,7 @@
 """Data sets by name: `get("digits")`, `get("cifar-10", root)`, `get("imagenette@64")` for a folder of images; or `from_arrays(…)`.
 
 A data set is a frozen value; what it is made of stands in `dataset.py`, where each comes from in a file of its own, how
-batches are drawn in `loader.py`. Each module is imported when its data set is first asked for.
+batches are drawn in `loader.py`, and how a GPU makes them in `device.py`. Each module is imported when its data set is first asked for.
 """
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from tinygradconv.settings import get as setting
 
 from .arrays import from_arrays
 from .dataset import DataSet, Split
+from .device import DeviceLoader
 from .loader import Loader
 
 # name: (module, function); a function takes the root folder and returns a DataSet
@@ -83,4 +84,4 @@ def get(name: str, root: str | os.PathLike | None = None) -> DataSet:
     return importlib.import_module(f"{__name__}.folder").image_folder(folder, **options)
 
 
-__all__ = ["DATA_SETS", "DataSet", "Loader", "Split", "from_arrays", "get", "name_of", "root_folder"]
+__all__ = ["DATA_SETS", "DataSet", "DeviceLoader", "Loader", "Split", "from_arrays", "get", "name_of", "root_folder"]
