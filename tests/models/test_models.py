@@ -53,6 +53,10 @@ def test_a_network_without_heads_says_who_has_them():
 @pytest.mark.parametrize(("name", "text"), [
     ("lenet", "there is no model 'lenet'; did you mean 'lenet5'? The models are: "),
     ("LeNet-5", "there is no model 'LeNet-5'; did you mean 'lenet5'? The models are: "),
+    ("resnet21", "there is no model 'resnet21'; did you mean 'resnet20'? The models are: "),
+    ("ResNet1000", "there is no model 'ResNet1000'; did you mean 'resnet152'? The models are: "),
+    ("vgg17_bn", "there is no model 'vgg17_bn'; did you mean 'vgg16_bn'? The models are: "),
+    ("lenet51", "there is no model 'lenet51'; did you mean 'lenet5'? The models are: "),
     ("transformer", "there is no model 'transformer'. The models are: "),
 ])
 def test_an_unknown_model_is_answered_with_the_closest(name, text):

@@ -86,6 +86,14 @@ def test_a_run_that_goes_on_where_only_a_test_is_left_says_nothing_of_losses():
     assert stream.getvalue().startswith("epoch 1/1: test accuracy 90.00 %, step 3/3")
 
 
+@pytest.mark.parametrize(("waiting", "seconds", "workers", "said"), [
+    (12.0, 100.0, 0, "12 % of the time went by in making batches. Where cores are idle, try --workers 1"),
+    (12.0, 100.0, 2, "12 % of the time went by in waiting for batches. Where cores are idle, try --workers 3"),
+    (5.0, 100.0, 0, ""), (50.0, 1000.0, 0, ""), (0.4, 2.0, 0, ""), (0.0, 0.0, 1, "")])
+def test_waiting_is_worth_a_word_only_where_much_of_a_long_run_went_by_in_it(waiting, seconds, workers, said):
+    assert progress.on_waiting(waiting, seconds, workers) == said
+
+
 def test_memory_is_what_the_kernel_says():
     status = Path("/proc/self/status")
     if not status.exists():

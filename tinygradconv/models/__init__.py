@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import re
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -52,8 +53,8 @@ def get(name: str, *, classes: int | None = None, heads: bool = False) -> tuple[
     which is closest) and for heads where there are none.
     """
     if name not in MODELS:
-        near = difflib.get_close_matches(str(name).lower(), MODELS, n=1)
-        closest = f"; did you mean {near[0]!r}?" if near else "."
+        near = _closest(str(name).lower())
+        closest = f"; did you mean {near!r}?" if near else "."
         raise ValueError(f"there is no model {name!r}{closest} The models are: {', '.join(MODELS)}")
     entry = MODELS[name]
     if heads and not entry.has_heads:
@@ -61,6 +62,18 @@ def get(name: str, *, classes: int | None = None, heads: bool = False) -> tuple[
         raise ValueError(f"{name} has no auxiliary heads; {have} have. Leave heads out")
     options = {**({} if classes is None else {"classes": classes}), **({"heads": True} if heads else {})}
     return entry.make(**options), entry.input
+
+
+def _closest(name: str) -> str | None:
+    """The model whose name is most like this one; of a family and a depth that it does not have, the nearest depth."""
+    parts = re.fullmatch(r"([a-z]+)(\d+)(_bn)?", name)
+    if parts:
+        family, depth, ending = parts[1], int(parts[2]), parts[3] or ""
+        depths = {int(found[1]) for known in MODELS if (found := re.fullmatch(rf"{family}(\d{{2,}}){ending}", known))}
+        if depths:
+            return f"{family}{min(sorted(depths), key=lambda known: abs(known - depth))}{ending}"
+    near = difflib.get_close_matches(name, MODELS, n=1)
+    return near[0] if near else None
 
 
 def __getattr__(name: str) -> Any:

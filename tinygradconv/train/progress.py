@@ -18,6 +18,7 @@ LINES_EVERY = 10.0               # seconds between lines where there is no termi
 SHOWN_EVERY = 0.1                # and between two states of the bar
 COLUMNS = 100                    # of a terminal that does not say how many it has
 BAR = 17                         # columns that percentage and bar need at least
+WAITED = 0.05, 10.0              # the share of the time, and the seconds, from which on waiting for batches is worth a word
 # What is left out where there is no room, last first; shown in the order of `_numbers`.
 WORTH = ("step", "loss", "left", "accuracy", "ms", "images", "epoch", "memory")
 
@@ -25,6 +26,17 @@ WORTH = ("step", "loss", "left", "accuracy", "ms", "images", "epoch", "memory")
 def say(text: str) -> None:
     """One line from tinygradconv on standard error."""
     print(f"tinygradconv: {text}", file=sys.stderr, flush=True)
+
+
+def on_waiting(waiting: float, seconds: float, workers: int) -> str:
+    """What is said of a training of so many seconds that waited for batches, made by so many workers, in `waiting` of them; "" where
+    that was little: nobody minds ten seconds, and in a run of some seconds the share is chance.
+    """
+    share, least = WAITED
+    if waiting <= share * seconds or waiting < least:
+        return ""
+    return (f"{100 * waiting / seconds:.0f} % of the time went by in {'waiting for' if workers else 'making'} batches. "
+            f"Where cores are idle, try --workers {workers + 1}")
 
 
 def _columns(stream: TextIO) -> int:

@@ -33,7 +33,7 @@ from .diverged import LossError
 from .evaluate import accuracy_line, evaluate
 from .interrupt import Interrupted
 from .loop import train
-from .progress import Progress, say
+from .progress import Progress, on_waiting, say
 from .recipe import Recipe
 from .recipes import recipe_named
 from .snapshot import Run, free_folder
@@ -43,7 +43,6 @@ from .weights import load_weights
 
 DEFAULT_DATA = {"lenet5": "digits"}
 PICTURES = 10.0               # seconds that rank 0 may take to draw its curves, before it says why it stops and ends the others
-WAITED = 0.05                 # the share of the time from which on waiting for batches is worth a word
 KEYS = ("model", "data", "data_dir", "data_crc32", "seed", "recipe", "spec", "versions")      # of config.json
 
 
@@ -161,10 +160,9 @@ class Session:
                 raise type(problem)(f"{problem}. The last snapshot is in {run.folder}") from None
             if at.epoch < recipe.epochs:
                 say(f"stopped early: no epoch of {at.epoch - at.best_epoch} was better than epoch {at.best_epoch} with {at.best:.2f} %")
-            if at.waiting > WAITED * at.seconds:
-                known = workers_for(data.input_shape, recipe.batch_size, recipe.augment) if workers is None else workers
-                say(f"{100 * at.waiting / at.seconds:.0f} % of the time went by in {'waiting for' if known else 'making'} batches. "
-                    f"Where cores are idle, try --workers {known + 1}")
+            known = workers_for(data.input_shape, recipe.batch_size, recipe.augment) if workers is None else workers
+            if said := on_waiting(at.waiting, at.seconds, known):
+                say(said)
         print(accuracy_line(at.correct, at.tested))
         return 0
 

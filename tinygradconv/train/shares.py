@@ -89,6 +89,9 @@ def named(name: str, rate: float, steps: int, epochs: int, *, warm_up: float = 0
     rises = min(int(number("a recipe", "warm_up", warm_up, at_least=0, below=1) * steps), steps - 1)
     if warm_up and name == "one-cycle":
         raise ValueError("a recipe: the schedule 'one-cycle' begins with a rise of its own: leave out warm_up, and give it rise")
+    if warm_up_rate is not None and not warm_up:
+        raise ValueError(f"a recipe: warm_up_rate, {warm_up_rate!r}, is the rate of a warm-up, but warm_up is 0. Give the share of the "
+                         f"steps that it takes, such as warm_up=0.05, or leave warm_up_rate out")
     after = SCHEDULES[name](rate, steps - rises, steps / epochs, **options)
     if warm_up_rate is not None:
         flat = schedule.constant(number("a recipe", "warm_up_rate", warm_up_rate, above=0, at_most=rate))
