@@ -40,6 +40,13 @@ def test_by_hand():
     assert {path: g.tolist() for path, g in total.mean().items()} == {"w": [2.0, 3.0]}
 
 
+def test_of_one_part_the_mean_has_its_bits(rng):
+    total, g = Accumulation(), tgc.Tensor(rng.normal(size=100).astype(np.float32))
+    assert ((g * 7) / 7).numpy().tobytes() != g.numpy().tobytes(), "so that the test can fail"
+    total.add([g], 7)
+    assert total.mean()[0].numpy().tobytes() == g.numpy().tobytes()
+
+
 def test_what_does_not_fit_is_named():
     total = Accumulation()
     with pytest.raises(ValueError, match=r"^Accumulation: mean\(\) of nothing; add\(\) the gradients of at least one part first$"):

@@ -19,11 +19,12 @@ class Accumulation:
         optimizer.update(total.mean(), rate)
 
     That is the large batch's gradient wherever an image does not depend on the others, so not where batch norm is. The sums are taken in
-    the order of the parts, so the bits depend on nothing else. Between two updates nothing is held that a snapshot would need.
+    the order of the parts, so the bits depend on nothing else; of a single part they are its own. Between two updates nothing is held that
+    a snapshot would need.
     """
 
     def __init__(self) -> None:
-        self.count = 0.0
+        self.count, self._alone = 0.0, True                   # whether the sums are one part's gradients, not yet times its images
         self._paths: list[Any] | None = None
         self._sums: list[Tensor] = []
 
@@ -35,9 +36,12 @@ class Accumulation:
         if self._sums and (paths != self._paths or [g.shape for g in new] != [g.shape for g in self._sums]):
             raise ValueError(f"Accumulation: every part needs gradients of the same parameters in the same order, "
                              f"got {_said(paths, new)} after {_said(self._paths, self._sums)}")
-        with no_grad():
-            terms = [g * count for g in new]
-            self._sums = [a + b for a, b in zip(self._sums, terms)] if self._sums else terms
+        if not self._sums:
+            self._sums = new
+        else:
+            with no_grad():
+                before = [g * self.count for g in self._sums] if self._alone else self._sums
+                self._sums, self._alone = [a + g * count for a, g in zip(before, new)], False
         self._paths, self.count = paths, self.count + count
 
     def mean(self) -> Any:
@@ -45,7 +49,7 @@ class Accumulation:
         if not self.count:
             raise ValueError("Accumulation: mean() of nothing; add() the gradients of at least one part first")
         with no_grad():
-            means = [a / self.count for a in self._sums]
+            means = self._sums if self._alone else [a / self.count for a in self._sums]
         paths = self._paths
         self.__init__()
         return means if paths is None else dict(zip(paths, means))

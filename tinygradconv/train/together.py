@@ -13,6 +13,7 @@ from tinygradconv.parallel.group import share_of
 from tinygradconv.settings import settings
 from tinygradconv.tensor import Tensor
 
+from .accumulate import Accumulation
 from .evaluate import correct_of
 from .state import Snapshot
 from .weights import weights_of
@@ -32,7 +33,7 @@ def gradients_of(training: Training, x: np.ndarray, labels: np.ndarray) -> tuple
     first, _, total = loader.rows(training.position.batch)
     parts = min(-(-total // -(-recipe.batch_size // recipe.accumulate)), share_of(total, 0, group.size)[1])
     parameters = training.optimizer.parameters
-    loss, correct, sums = 0.0, 0, None
+    loss, correct, gradients = 0.0, 0, Accumulation()
     for part in range(parts):
         start, end = share_of(len(labels), part, parts)
         everyone = [share_of(total, rank, group.size) for rank in range(group.size)]
@@ -42,17 +43,15 @@ def gradients_of(training: Training, x: np.ndarray, labels: np.ndarray) -> tuple
         with unasked, sharded(Shard(first + start, group if recipe.sync_batch_norm else None)):
             y = training.model(Tensor.of(x[start:end]), train=True)
             own = training.loss(y, Tensor.of(labels[start:end]))
-            found = training.buckets.grad(own, list(parameters.values()), share)
+            gradients.add(dict(zip(parameters, training.buckets.grad(own, list(parameters.values()), share))), count)
         correct += correct_of((y[0] if isinstance(y, tuple) else y).numpy(), labels[start:end])
         loss += own.item() * (end - start) / total if end > start else 0.0
-        found = [g.numpy() * (count / total) for g in found] if parts > 1 else [g.numpy() for g in found]
-        sums = found if sums is None else [a + b for a, b in zip(sums, found)]
         if not recipe.sync_batch_norm:
             average_buffers(training.model, group, share)
     facts = np.array([loss, correct], np.float64)
     group.sum(facts)
     training.correct = int(facts[1])
-    return float(facts[0]), dict(zip(parameters, map(Tensor.of, sums)))
+    return float(facts[0]), gradients.mean()
 
 
 def average_buffers(model: Any, group: Group, share: float) -> None:

@@ -19,6 +19,7 @@ from tinygradconv.autodiff import grad
 from tinygradconv.backends.choice import restore as retune
 from tinygradconv.backends.choice import tuned
 from tinygradconv.data import DataSet, Loader
+from tinygradconv.data.device import on_device
 from tinygradconv.ops.loss import cross_entropy
 from tinygradconv.parallel import Buckets, Group
 from tinygradconv.tensor import Tensor
@@ -33,7 +34,7 @@ from .evaluate import correct_of, evaluate
 from .optim import match_arrays
 from .recipe import Recipe
 from .state import Position, State
-from .weights import beside_weights, load_weights, weights_of
+from .weights import beside_weights, host, load_weights, weights_of
 
 
 class Training:
@@ -44,7 +45,7 @@ class Training:
     optimizer   and `rate`, the learning rate as a function of the step
     ema         the running mean of the weights, or None; where there is one, it is what is tested
     patience    when to stop early, or None
-    loader      the training images in batches, made by `loader_workers` threads; `tester` the test images
+    loader      the training images in batches, made by `loader_workers` threads, or where the model is on a GPU; `tester` the test images
     images      how many images the last batch had, and `correct`, how many of them had been given their class before the update
     workers     the ranks that train together, each on its rows of every batch; `buckets` sum their gradients
     """
@@ -54,8 +55,9 @@ class Training:
         self.model, self.data, self.recipe, self.seed = model, data, recipe, seed
         self.workers = Group() if workers is None else workers
         self.buckets, shard = Buckets(self.workers), (self.workers.rank, self.workers.size)
-        self.loader = Loader.training(data, recipe.batch_size, seed, recipe.augment, workers=loader_workers, shard=shard)
-        self.tester = Loader.testing(data, workers=loader_workers, shard=shard)
+        device = "cpu" if self.workers.size > 1 else getattr(model, "device", "cpu")
+        self.loader = on_device(Loader.training(data, recipe.batch_size, seed, recipe.augment, workers=loader_workers, shard=shard), device)
+        self.tester = on_device(Loader.testing(data, workers=loader_workers, shard=shard), device)
         self.steps = recipe.epochs * len(self.loader)
         self.optimizer, self.rate = recipe.make_optimizer(model.parameters), recipe.make_schedule(self.steps)
         self.ema = None if recipe.ema is None else EMA(model, recipe.ema)
@@ -68,7 +70,7 @@ class Training:
         """Whether there is nothing left to do."""
         return self.recipe.ended(self.position.epoch, self.patience.waited if self.patience else 0)
 
-    def batches(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def batches(self) -> Iterator[tuple[Any, Any]]:
         """The rest of the epoch's batches, from where the position stands; the time for which each is waited is counted."""
         batches = iter(self.loader.batches(self.position.epoch, self.position.batch))
         self._since = time.monotonic()
@@ -80,7 +82,7 @@ class Training:
             self.position.waiting += time.monotonic() - asked
             yield batch
 
-    def step(self, x: np.ndarray, labels: np.ndarray) -> float:
+    def step(self, x: np.ndarray | Tensor, labels: np.ndarray | Tensor) -> float:
         """Learn from one batch; returns its loss.
 
         LossError or GradientError where the loss or a gradient is not finite: it names the op, layer and line that made the first such
@@ -92,7 +94,7 @@ class Training:
             gradients = self._sound(loss, gradients)
         except (LossError, GradientError) as problem:
             self._back(before)
-            where = born(lambda: self._gradients(x, labels), x, weights_of(self.model))
+            where = born(lambda: self._gradients(x, labels), host(x), weights_of(self.model))
             self._back(before)
             at = self.position
             raise type(problem)(f"{problem} at step {at.step + 1} (epoch {at.epoch + 1}, batch {at.batch + 1}): {where}. Nothing was "
@@ -104,7 +106,7 @@ class Training:
         self._count(loss, self.images)
         return loss
 
-    def _gradients(self, x: np.ndarray, labels: np.ndarray) -> tuple[float, dict[str, Tensor]]:
+    def _gradients(self, x: np.ndarray | Tensor, labels: np.ndarray | Tensor) -> tuple[float, dict[str, Tensor]]:
         """(loss, its gradients by path) of a batch, which goes through the network in the recipe's number of parts."""
         self.correct = 0
         if self.workers.size > 1:
@@ -112,12 +114,12 @@ class Training:
         size, total, loss = -(-self.recipe.batch_size // self.recipe.accumulate), Accumulation(), 0.0
         for start in range(0, len(labels), size):
             part = slice(start, start + size)
-            value, gradients = self._part(x[part], labels[part])
+            value, gradients = self._part(x[part], labels[part]) if size < len(labels) else self._part(x, labels)
             total.add(gradients, len(labels[part]))
             loss += value * (len(labels[part]) / len(labels))
         return loss, total.mean()
 
-    def _part(self, x: np.ndarray, labels: np.ndarray) -> tuple[float, dict[str, Tensor]]:
+    def _part(self, x: np.ndarray | Tensor, labels: np.ndarray | Tensor) -> tuple[float, dict[str, Tensor]]:
         """(loss, its gradients by path) of images that go through the network at once."""
         y = self.model(beside_weights(self.model, x), train=True)
         self.correct += correct_of((y[0] if isinstance(y, tuple) else y).numpy(), labels)
