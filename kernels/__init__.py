@@ -96,6 +96,7 @@ KERNELS: dict[str, Kernel] = {
     "random_bits":         _row("random", "bits, key, step", "bits"),
     "dropout":             _row("random", "x, y, rate, key, step", "y"),
     "warp":                _row("warp", "x, maps, boxes, mean, deviation, y, fill", "y"),
+    "distortions":         _row("warp", "bits, maps, H, W, rotation, scale, shear, shift", "maps"),
     "normalize":           _row("normalize", "x, mean, deviation, y", "y"),
     "assemble":            _row("assemble", "images, labels, order, place, changes, fills, mean, deviation, x, y, first, total", "x, y",
                                 cpu=False),

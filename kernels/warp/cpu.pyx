@@ -13,17 +13,23 @@ side in y, and two loops work on it:
 
 The image that is sampled is first laid out as float32 with a border of `fill`, so that no place has to be asked whether it is inside.
 
-All runs on the caller's thread: the callers are a loader's workers, and the cores belong to the step that trains meanwhile.
+A large batch is sampled on the caller's thread alone: that is a loader's worker, and the cores belong to the step that trains meanwhile.
+One of at most SMALL values has no worker (data/loader.py): the training itself makes it between two steps, when no core has anything else
+to do, so images are shared out over all of them.
 """
 import numpy as np
 
-from libc.stdint cimport int32_t, uint8_t
+from libc.math cimport cos, exp, sin
+from libc.stdint cimport int32_t, uint8_t, uint32_t
 
 from tinygradconv.kernels.warp import reference
 
 include "common.pxi"
 
+from cython.parallel cimport threadid
+
 cdef enum:
+    SMALL = 65536           # values of a batch: 256 KB of float32
     BLOCK = 512
     VECTOR = 16             # places are found so many at a time: a multiple of what any register holds
 
@@ -57,12 +63,13 @@ def warp(x, maps, boxes, mean, deviation, y, double fill):
     """reference.warp."""
     cdef Shape shape
     cdef const double* box = NULL
-    cdef float* bordered
+    cdef float* scratch
     cdef float* repeated
     cdef const double[:, :, ::1] places = maps
     cdef const double[:, ::1] bounds = boxes
     cdef const float[::1] means = mean, deviations = deviation
-    cdef Py_ssize_t k
+    cdef Py_ssize_t k, own
+    cdef int threads = threads_for(y.size) if y.size <= SMALL else 1
     cdef bint from_bytes = x.dtype == BYTES, to_bytes = y.dtype == BYTES
     shape.N, shape.H, shape.W, shape.C = x.shape
     shape.h, shape.w = y.shape[1], y.shape[2]
@@ -74,32 +81,32 @@ def warp(x, maps, boxes, mean, deviation, y, double fill):
         return
     if boxes is not None:
         box = &bounds[0, 0]
-    bordered = <float*>malloc(((shape.H + 2) * shape.across + 3 * BLOCK * shape.C) * sizeof(float))
-    if bordered == NULL:
+    own = (shape.H + 2) * shape.across + BLOCK * shape.C
+    scratch = <float*>malloc((threads * own + 2 * BLOCK * shape.C) * sizeof(float))
+    if scratch == NULL:
         raise MemoryError(f"warp: no memory for one image {shape.H}×{shape.W}×{shape.C} in float32")
     shape.repeated = NULL
     if mean is not None:
-        shape.repeated = repeated = bordered + (shape.H + 2) * shape.across + BLOCK * shape.C
+        shape.repeated = repeated = scratch + threads * own
         for k in range(BLOCK * shape.C):
             repeated[k], repeated[BLOCK * shape.C + k] = means[k % shape.C], deviations[k % shape.C]
     if from_bytes:
-        warp_from[uint8_t](x, &places[0, 0, 0], box, y, to_bytes, <float>fill, bordered, &shape)
+        warp_from[uint8_t](x, &places[0, 0, 0], box, y, to_bytes, <float>fill, scratch, own, threads, &shape)
     else:
-        warp_from[float](x, &places[0, 0, 0], box, y, to_bytes, <float>fill, bordered, &shape)
-    free(bordered)
+        warp_from[float](x, &places[0, 0, 0], box, y, to_bytes, <float>fill, scratch, own, threads, &shape)
+    free(scratch)
 
 
-cdef warp_from(const value[:, :, :, ::1] x, const double* maps, const double* boxes, y, bint to_bytes, float fill, float* bordered,
-               const Shape* shape):
-    """All images of x, of one type; y is of either."""
+cdef warp_from(const value[:, :, :, ::1] x, const double* maps, const double* boxes, y, bint to_bytes, float fill, float* scratch,
+               Py_ssize_t own, int threads, const Shape* shape):
+    """All images of x, of one type; y is of either. Each thread has `own` floats of scratch: a bordered image, and a block aside."""
     cdef uint8_t[:, :, :, ::1] as_bytes
     cdef float[:, :, :, ::1] as_floats
     cdef uint8_t* bytes = NULL
     cdef float* floats = NULL
     cdef const value* pixels = NULL
-    cdef const double* box = NULL
-    cdef float* aside = bordered + (shape.H + 2) * shape.across
-    cdef Py_ssize_t n, size = shape.h * shape.w * shape.C
+    cdef float* bordered
+    cdef Py_ssize_t n
     if to_bytes:
         as_bytes = y
         bytes = &as_bytes[0, 0, 0, 0]
@@ -108,16 +115,26 @@ cdef warp_from(const value[:, :, :, ::1] x, const double* maps, const double* bo
         floats = &as_floats[0, 0, 0, 0]
     if x.shape[1] != 0 and x.shape[2] != 0:
         pixels = &x[0, 0, 0, 0]
-    with nogil:
+    with nogil, parallel(num_threads=threads):
+        bordered = scratch + threadid() * own
         fill_border(bordered, fill, shape)
-        for n in range(shape.N):
-            lay_out(pixels + n * shape.H * shape.W * shape.C, bordered, shape)
-            if boxes != NULL:
-                box = boxes + 4 * n
-            if to_bytes:
-                warp_image(bordered, maps + 6 * n, box, bytes + n * size, aside, shape)
-            else:
-                warp_image(bordered, maps + 6 * n, box, floats + n * size, aside, shape)
+        for n in prange(shape.N, schedule="static"):
+            warp_one(pixels, maps, boxes, bytes, floats, n, bordered, shape)
+
+
+cdef void warp_one(const value* pixels, const double* maps, const double* boxes, uint8_t* bytes, float* floats, Py_ssize_t n,
+                   float* bordered, const Shape* shape) noexcept nogil:
+    """Image n: laid out, then sampled into whichever of the two is there."""
+    cdef float* aside = bordered + (shape.H + 2) * shape.across
+    cdef const double* box = NULL
+    cdef Py_ssize_t size = shape.h * shape.w * shape.C
+    lay_out(pixels + n * shape.H * shape.W * shape.C, bordered, shape)
+    if boxes != NULL:
+        box = boxes + 4 * n
+    if bytes != NULL:
+        warp_image(bordered, maps + 6 * n, box, bytes + n * size, aside, shape)
+    else:
+        warp_image(bordered, maps + 6 * n, box, floats + n * size, aside, shape)
 
 
 cdef void fill_border(float* bordered, float fill, const Shape* shape) noexcept nogil:
@@ -265,3 +282,24 @@ cdef void round_values(const float* x, value* y, Py_ssize_t count) noexcept nogi
         held = x[k] if x[k] > 0 else 0
         held = held if held < 255 else 255
         y[k] = <value><int32_t>(held + <float>0.5)
+
+
+def distortions(const uint32_t[:, ::1] bits, double[:, :, ::1] maps, Py_ssize_t H, Py_ssize_t W, double rotation, double scale,
+                double shear, double shift):
+    """reference.distortions. One image after another: two exponentials, a sine and a cosine each, less than calls of NumPy would take."""
+    cdef Py_ssize_t n, N = bits.shape[1]
+    cdef double angle, down, across, slant, cosine, sine
+    cdef double row = 0.5 * <double>(H - 1), column = 0.5 * <double>(W - 1)
+    for n in range(N):
+        angle, slant = rotation * evenly(bits[0, n]), shear * evenly(bits[3, n])
+        down, across = exp(scale * evenly(bits[1, n])), exp(scale * evenly(bits[2, n]))
+        cosine, sine = cos(angle), sin(angle)
+        maps[n, 0, 0], maps[n, 0, 1] = cosine * down, (cosine * slant + sine) * across
+        maps[n, 1, 0], maps[n, 1, 1] = -sine * down, (cosine - sine * slant) * across
+        maps[n, 0, 2] = shift * evenly(bits[4, n]) - (maps[n, 0, 0] * row + maps[n, 0, 1] * column) + row
+        maps[n, 1, 2] = shift * evenly(bits[5, n]) - (maps[n, 1, 0] * row + maps[n, 1, 1] * column) + column
+
+
+cdef inline double evenly(uint32_t word) noexcept nogil:
+    """A random word as a multiple of 2⁻²³ in [−1, 1)."""
+    return <double>(word >> 8) * 2.0 ** -23 - 1

@@ -1,4 +1,4 @@
-"""Images sampled along other axes: each pixel of y is found at a place between the pixels of x that an affine map gives."""
+"""Images sampled along other axes: each pixel of y is found at a place between the pixels of x that an affine map gives; random maps."""
 from __future__ import annotations
 
 import numpy as np
@@ -41,3 +41,21 @@ def warp(x, maps, boxes, mean, deviation, y, fill):
         y[...] = np.floor(np.clip(sampled, 0, 255) + np.float32(0.5))
     else:
         y[...] = sampled if mean is None else (sampled - mean) / deviation
+
+
+def distortions(bits, maps, H, W, rotation, scale, shear, shift):
+    """maps[n] = around the middle of an image: rotation(a) · shear(s) · diag(e^b, e^c), then a shift by (d, e); all six amounts random.
+
+    An amount is its bound times an even number in [−1, 1), a multiple of 2⁻²³ made of the upper 24 bits of a word.
+
+    bits   (6, N) uint32: for a (bound `rotation`, radians), b and c (`scale`), s (`shear`), d and e (`shift`, pixels)
+    maps   (N, 2, 3) float64, filled: on (row, column, 1) of an image (H, W), as warp takes them
+    """
+    even = (bits >> np.uint32(8)) * 2.0 ** -23 - 1
+    angle, down, across, slant, *shifts = even * np.array([rotation, scale, scale, shear, shift, shift])[:, None]
+    with np.errstate(over="ignore", invalid="ignore"):                # too large a scale is found by whoever looks at the maps
+        down, across, cosine, sine = np.exp(down), np.exp(across), np.cos(angle), np.sin(angle)
+        maps[:, 0, 0], maps[:, 0, 1] = cosine * down, (cosine * slant + sine) * across
+        maps[:, 1, 0], maps[:, 1, 1] = -sine * down, (cosine - sine * slant) * across
+        middle = np.array([(H - 1) / 2, (W - 1) / 2])
+        maps[:, :, 2] = np.stack(shifts, 1) - maps[:, :, :2] @ middle + middle

@@ -98,8 +98,10 @@ def test_the_loaders_kernels_touch_nothing_else_wherever_a_map_leads(shape, size
     y, normal = guarded.empty((N, *size, C), target), guarded.empty((N * H * W, C), np.float32)
     CPU.run("warp", x, maps, boxes, *((mean, deviation) if target == np.float32 else (None, None)), y, 3.0)
     CPU.run("normalize", x.reshape(N * H * W, C), mean, deviation, normal)
-    assert np.isfinite(y).all() and np.isfinite(normal).all()
-    del x, maps, boxes, mean, deviation, y, normal
+    bits, drawn = guarded.like(random.integers(0, 2**32, (6, N), np.uint32)), guarded.empty((N, 2, 3), np.float64)
+    CPU.run("distortions", bits, drawn, H, W, 0.3, 0.2, 0.1, far)
+    assert np.isfinite(y).all() and np.isfinite(normal).all() and np.isfinite(drawn).all()
+    del x, maps, boxes, mean, deviation, y, normal, bits, drawn
     guarded.close()
 
 

@@ -98,6 +98,51 @@ def test_however_far_a_place_is_it_is_outside(module, amount):
                 assert (got == 9).all()
 
 
+@pytest.mark.parametrize("module", MODULES, ids=lambda m: m.__name__)
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+@pytest.mark.parametrize("N", [64, 83, 200])
+def test_the_number_of_threads_changes_no_bit(module, dtype, N):
+    """Of 83 images of 28×28 and of fewer they are shared out, of 200 not."""
+    random = np.random.default_rng(3)
+    x, maps, found = images(N, 28, 28, 1, dtype), UNIT + random.normal(0, 0.1, (N, 2, 3)), []
+    try:
+        for threads in 1, 2, 3:
+            module.set_threads(threads)
+            found += [run(module, x, maps, mean=[33], deviation=[78]), run(module, x, maps, dtype=np.uint8)]
+    finally:
+        module.set_threads(1)
+    for got, want in zip(found[2:], found):
+        np.testing.assert_array_equal(got, want)
+
+
+def distorted(module, bits, H, W, *bounds):
+    """One call of `distortions` into a poisoned array."""
+    maps = np.full((bits.shape[1], 2, 3), np.nan)
+    module.distortions(bits, maps, H, W, *bounds)
+    return maps
+
+
+@pytest.mark.parametrize("module", EVERY, ids=lambda m: m.__name__)
+def test_a_distortion_is_the_product_of_its_parts_around_the_middle(module):
+    """The matrices of the parts multiplied out, of amounts that are spread over [−1, 1): 0 and 2³² − 1 are its ends."""
+    bits = np.random.default_rng(0).integers(0, 2**32, (6, 50), np.uint32)
+    bits[:, 0], bits[:, 1], bits[:, 2] = 0, 2**32 - 1, 2**31
+    maps = distorted(module, bits, 9, 14, 0.3, 0.2, 0.5, 2.0)
+    for (a, b, c, s, d, e), found in zip((bits >> 8).T.astype(float) / 2**23 - 1, maps):
+        turn = np.array([[np.cos(0.3 * a), np.sin(0.3 * a)], [-np.sin(0.3 * a), np.cos(0.3 * a)]])
+        matrix = turn @ [[1, 0.5 * s], [0, 1]] @ np.diag(np.exp([0.2 * b, 0.2 * c]))
+        np.testing.assert_allclose(found[:, :2], matrix, rtol=1e-13, atol=1e-15)
+        np.testing.assert_allclose(found @ [4, 6.5, 1], [4 + 2 * d, 6.5 + 2 * e], rtol=1e-13)
+    np.testing.assert_array_equal(maps[2], UNIT)                          # all amounts are 0
+
+
+@pytest.mark.parametrize("module", EVERY, ids=lambda m: m.__name__)
+def test_no_distortion_and_no_images(module):
+    bits = np.random.default_rng(1).integers(0, 2**32, (6, 5), np.uint32)
+    np.testing.assert_array_equal(distorted(module, bits, 8, 7, 0.0, 0.0, 0.0, 0.0), np.broadcast_to(UNIT, (5, 2, 3)))
+    assert distorted(module, bits[:, :0].copy(), 8, 7, 1.0, 1.0, 1.0, 1.0).shape == (0, 2, 3)
+
+
 @pytest.mark.parametrize("module", EVERY, ids=lambda m: m.__name__)
 def test_the_identity_and_whole_pixels_change_no_bit(module):
     x = np.random.default_rng(0).normal(size=(2, 7, 70, 3)).astype(np.float32)

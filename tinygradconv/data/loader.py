@@ -100,8 +100,7 @@ class Loader:
     def batches(self, epoch: int = 0, start: int = 0) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """The batches of one epoch, from batch `start` on: the same ones whether or not those before were drawn."""
         integer("start", start, at_least=0, where="batches")
-        order, finish = self.order(epoch), self._finish()
-
+        order, finish, images, labels = self.order(epoch), self._finish(), self.split.images, self.split.labels
         by_image = self.augment is None or (isinstance(self.augment, Augmentation) and self.augment.by_image)
 
         def arguments(batch: int) -> tuple[np.ndarray, np.ndarray, int, str, np.ndarray, tuple[int, int, int]]:
@@ -109,7 +108,7 @@ class Loader:
             if by_image:
                 chosen = chosen[first:last]
             said = f"batch {batch} of epoch {epoch}"
-            return (self.split.images[chosen], self.split.labels[chosen].astype(np.int64), epoch * len(self) + batch, said, chosen,
+            return (images.take(chosen, axis=0), labels.take(chosen).astype(np.int64, copy=False), epoch * len(self) + batch, said, chosen,
                     (first, last, total))
         pieces = range(start, len(self))
         if not self.workers or not pieces:

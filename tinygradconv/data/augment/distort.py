@@ -2,14 +2,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
 
 from tinygradconv.backends import CPU
 from tinygradconv.geometry import real
-from tinygradconv.ops.random import uniform
+from tinygradconv.ops.random import random_bits
 
 from .base import Augmentation, checked
 from .draws import of_rows
@@ -44,28 +43,14 @@ class Distort(Augmentation):
         """The same, normalised: one pass from bytes to what the network gets."""
         return sampled(images, self.maps(images, key=key, step=step), None, normalize=normalize)
 
-    @cached_property
-    def _amounts(self) -> np.ndarray:
-        """(6, 1): what the six numbers of an image are multiplied by."""
-        return np.array([self.rotation, self.scale, self.scale, self.shear, self.shift, self.shift])[:, None]
-
     def maps(self, images: np.ndarray, *, key: int, step: int) -> np.ndarray:
-        """The affine map of each image, float64 (N, 2, 3), as kernels/warp takes them.
-
-        Half of what a small batch takes is the calls of NumPy, whatever their length: so there are few, on rows of N numbers.
-        """
+        """The affine map of each image, float64 (N, 2, 3), as kernels/warp takes them; see `distortions` there."""
         N, H, W, _ = checked("Distort", images)
-        drawn = of_rows(lambda n: uniform((6, n), key=key, step=step, low=-1.0, high=1.0).numpy(), N)
-        angle, _, _, shear, _, _ = amounts = drawn * self._amounts
-        maps = np.empty((2, 3, N))                      # rotation · shear · scale, on (row, column)
-        with np.errstate(over="ignore", invalid="ignore"):
-            (down, across), cosine, sine = np.exp(amounts[1:3]), np.cos(angle), np.sin(angle)
-            maps[0, 0], maps[0, 1] = cosine * down, (cosine * shear + sine) * across
-            maps[1, 0], maps[1, 1] = -sine * down, (cosine - sine * shear) * across
-            maps[:, 2] = around_centre(maps[:, 0], maps[:, 1], amounts[4:], H, W)
+        bits, maps = of_rows(lambda n: random_bits((6, n), key=key, step=step).numpy(), N), np.empty((N, 2, 3))
+        CPU.run("distortions", bits, maps, H, W, self.rotation, self.scale, self.shear, self.shift)
         if not np.isfinite(maps).all():
             raise ValueError(f"{self} makes numbers too large for a float64. Use less scale")
-        return np.ascontiguousarray(maps.transpose(2, 0, 1))
+        return maps
 
 
 def around_centre(down: np.ndarray, right: np.ndarray, shifts: np.ndarray, H: int, W: int) -> np.ndarray:
