@@ -204,13 +204,18 @@ def _seed(where: str, y: Tensor, cotangent: Any) -> Tensor:
         if y.size != 1:
             raise ValueError(f"{where}: y has shape {y.shape}; the derivative of many values needs a cotangent of that shape. "
                              f"Reduce y to one value, e.g. y.sum(), or give cotangent=")
-        return Tensor.of(np.ones(y.shape, y.dtype) if type(y.data) is np.ndarray else filled(y.data, 1))
+        return Tensor.of(filled(y.data, 1) if y.device == "cuda" else np.ones(y.shape, y.dtype))
     (seed,) = as_tensors(where, ("cotangent",), (cotangent,))
     if seed.device != y.device and "abstract" not in (seed.device, y.device):
         raise ValueError(f"{where}: y is on {y.device} but cotangent is on {seed.device}. Move one: cotangent.to({y.device!r})")
     if seed.shape != y.shape:
         raise ValueError(f"{where}: cotangent has shape {seed.shape} but y has shape {y.shape}")
     return seed if seed.dtype == y.dtype else seed.astype(y.dtype)
+
+
+def _zeros(x: Tensor) -> Tensor:
+    """The gradient of what y does not depend on."""
+    return Tensor.of(filled(x.data, 0) if x.device == "cuda" else np.zeros(x.shape, x.dtype))
 
 
 def grad(y: Tensor, xs: Any, cotangent: Any = None, *, create_graph: bool = False, retain_graph: bool = True,
@@ -244,7 +249,7 @@ def grad(y: Tensor, xs: Any, cotangent: Any = None, *, create_graph: bool = Fals
     if y.node in useful:
         with no_grad(off=not create_graph):
             found = propagate({y.node: seed}, useful=useful, release=not (retain_graph or create_graph), leaf=tell, turns=turns)
-    gradients = [found[x.node] if x.node in found else Tensor.of(filled(x.data, 0)) for x in targets]
+    gradients = [found[x.node] if x.node in found else _zeros(x) for x in targets]
     if on_ready is not None:
         for i, x in enumerate(targets):
             if x.node not in found:

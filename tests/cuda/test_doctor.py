@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
 import pytest
 from tinygradconv.kernels import KERNELS
 from tinygradconv.kernels.cuda.language import float32, float64
@@ -73,17 +74,29 @@ def test_the_doctor_describes_a_machine_without_a_gpu(capsys, monkeypatch):
     monkeypatch.setattr(toolchain, "missing_packages", lambda: ["numba-cuda"])
     code, said = said_by(capsys)
     assert code == 0 and re.search(r"^GPU +none\ndriver +none\nnumba ", said)
-    assert re.search(r"^CUDA kernels compile +no: numba-cuda is not installed; in the repository's root run: pip install ", said, re.M)
+    assert re.search(r"^CUDA kernels +\d+, (which is all of them|not yet: \w)", said, re.M)
+    assert re.search(r"^… compile +no: numba-cuda is not installed; in the repository's root run: pip install ", said, re.M)
     assert re.search(rf"^… run on the GPU +no: {NO_DRIVER}\n +numba-cuda is not installed; .*$", said, re.M)
 
 
-def test_the_doctor_describes_a_machine_with_one(capsys, monkeypatch):
+def test_the_doctor_describes_a_machine_with_one(capsys, monkeypatch, gpu):
     monkeypatch.setattr(toolchain, "look", lambda: Machine(13020, 0, (H100, H100)))
     monkeypatch.setattr(toolchain, "missing_packages", lambda: [])
     monkeypatch.setattr(survey, "trial", lambda: None)
     code, said = said_by(capsys)
     assert code == 0 and len(re.findall(r"^GPU +NVIDIA H100, sm_90, 132 multiprocessors, 80.0 GiB$", said, re.M)) == 2
-    assert re.search(r"^driver +for CUDA 13\.2$", said, re.M) and re.search(r"^CUDA kernels compile +works \(tried in ", said, re.M)
+    assert re.search(r"^driver +for CUDA 13\.2$", said, re.M) and re.search(r"^… compile +works \(tried in ", said, re.M)
+    assert re.search(r"^… run on the GPU +works \(tried in ", said, re.M) and gpu.ran == ["binary"]
+
+
+def test_the_doctor_says_why_a_gpu_does_not_compute(capsys, monkeypatch, gpu):
+    monkeypatch.setattr(toolchain, "look", lambda: Machine(13020, 0, (H100,)))
+    monkeypatch.setattr(toolchain, "missing_packages", lambda: [])
+    monkeypatch.setattr(survey, "trial", lambda: None)
+    gpu.driver.fails.append(("allocate", "CUDA_ERROR_SYSTEM_NOT_READY"))
+    assert re.search(r"^… run on the GPU +no: allocate: CUDA_ERROR_SYSTEM_NOT_READY$", said_by(capsys)[1], re.M)
+    monkeypatch.setattr(gpu, "to_numpy", lambda array: np.zeros(array.shape, array.dtype))
+    assert re.search(r"^… run on the GPU +no: 1 \+ 1 and 2 \+ 1 are \[0.0, 0.0\] there$", said_by(capsys)[1], re.M)
 
 
 def test_the_doctor_says_what_the_compiler_says(capsys, monkeypatch):
@@ -91,7 +104,7 @@ def test_the_doctor_says_what_the_compiler_says(capsys, monkeypatch):
         raise RuntimeError("Unsupported .version 9.5;\n current version is '9.0'")
     monkeypatch.setattr(toolchain, "missing_packages", lambda: [])
     monkeypatch.setattr(survey, "trial", trial)
-    assert re.search(r"^CUDA kernels compile +no: Unsupported .version 9.5; current version is '9.0'$", said_by(capsys)[1], re.M)
+    assert re.search(r"^… compile +no: Unsupported .version 9.5; current version is '9.0'$", said_by(capsys)[1], re.M)
 
 
 # doctor --kernels

@@ -65,6 +65,8 @@ def backend_of(array: Any) -> Backend:
         return ABSTRACT
     if getattr(type(array), "device", None) == "cuda":
         return backend_named("cuda")
+    if isinstance(array, np.generic):                  # one number, as NumPy's functions may give in the place of an array
+        return CPU
     raise TypeError(f"no back end works on arrays of type {type(array).__name__}")
 
 

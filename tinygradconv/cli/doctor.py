@@ -29,7 +29,7 @@ def run(asked: argparse.Namespace) -> int:
 
 def _machine() -> int:
     from tinygradconv.backends.cpu import instruction_set
-    from tinygradconv.backends.cuda import toolchain
+    from tinygradconv.backends.cuda import survey, toolchain
     from tinygradconv.settings import get
     machine = toolchain.look()
     lines = [("GPU", f"{gpu.name}, sm_{gpu.architecture}, {gpu.multiprocessors} multiprocessors, {gpu.memory / 2**30:.1f} GiB")
@@ -40,10 +40,14 @@ def _machine() -> int:
         lines.append((package, toolchain.version_of(package) or toolchain.library_path(library) or "not installed, nor in a CUDA toolkit"))
     lines.append(("CPU", f"kernels for {instruction_set()}, {get('threads')} threads"))
     compiles, emulates = _compiler(), toolchain.version_of("greenlet")
+    have, lacking = survey.covered(survey.folders())
+    rest = f"not yet: {', '.join(lacking)}" if lacking else "which is all of them"
     obstacles = toolchain.obstacles(machine)
-    lines += [("", ""), ("on the CPU", "works"), ("CUDA kernels compile", compiles),
+    lines += [("", ""), ("on the CPU", "works"),
+              ("CUDA kernels", f"{len(have)}, {rest}"),
+              ("… compile", compiles),
               ("… run in the emulator", "works" if emulates else "no: greenlet is not installed: pip install greenlet"),
-              ("… run on the GPU", f"no: {obstacles[0]}" if obstacles else "not yet: this version has no CUDA back end")]
+              ("… run on the GPU", f"no: {obstacles[0]}" if obstacles else _gpu())]
     lines += [("", obstacle) for obstacle in obstacles[1:]]
     for name, found in lines:
         print(f"{name.ljust(max(len(name) for name, _ in lines))}  {found}".rstrip())
@@ -62,6 +66,17 @@ def _compiler() -> str:
     except Exception as problem:              # whatever a mixture of versions does wrong is what this is for
         return f"no: {' '.join(str(problem).split())}"
     return f"works (tried in {time.perf_counter() - began:.1f} s)"
+
+
+def _gpu() -> str:
+    """Whether the GPU computes, tried on one sum there and back."""
+    from tinygradconv.tensor import Tensor
+    began = time.perf_counter()
+    try:
+        found = (Tensor([1.0, 2.0]).to("cuda") + 1).tolist()
+    except Exception as problem:              # as above: a driver and packages that do not fit together
+        return f"no: {' '.join(str(problem).split())}"
+    return f"works (tried in {time.perf_counter() - began:.1f} s)" if found == [2.0, 3.0] else f"no: 1 + 1 and 2 + 1 are {found} there"
 
 
 def _kernels(asked: argparse.Namespace) -> int:

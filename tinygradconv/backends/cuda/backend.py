@@ -76,10 +76,11 @@ class CUDABackend:
     def host_function(self, name: str) -> Callable[..., None]:
         """`name` in kernels/<folder>/cuda.py."""
         folder = KERNELS[name].folder
+        module = f"tinygradconv.kernels.{folder}.cuda"
         try:
-            found = getattr(importlib.import_module(f"tinygradconv.kernels.{folder}.cuda"), name, None)
+            found = getattr(importlib.import_module(module), name, None)
         except ModuleNotFoundError as problem:
-            if problem.name != f"tinygradconv.kernels.{folder}.cuda":
+            if not module.startswith(str(problem.name)):
                 raise
             found = None
         if found is None:

@@ -1,11 +1,13 @@
 """DLPack: the C structures with which libraries hand each other arrays, in a Python capsule that is opened once.
 
 The structures are those of dlpack.h, without a version (a capsule named "dltensor"), which every library reads and writes. Who opens a
-capsule renames it, and calls its deleter when done; a capsule that nobody opens calls it itself.
+capsule renames it, and calls its deleter when done. What is in a capsule that nobody opened is taken back when the next one is made: a
+capsule's own destructor may run while an exception is under way, when Python's functions must not.
 """
 from __future__ import annotations
 
 import ctypes
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -53,7 +55,7 @@ class Found:
 
 
 def _python(name: str, answer: Any, *arguments: Any) -> Any:
-    """A function of Python's C interface; a capsule is handed by its address, so that one that is dying can be, too."""
+    """A function of Python's C interface; a capsule is handed by its address."""
     return ctypes.PYFUNCTYPE(answer, *arguments)((name, ctypes.pythonapi))
 
 
@@ -63,6 +65,7 @@ _POINTER = _python("PyCapsule_GetPointer", ctypes.c_void_p, ctypes.c_void_p, cty
 _RENAME = _python("PyCapsule_SetName", ctypes.c_int, ctypes.c_void_p, ctypes.c_char_p)
 
 _lent: dict[int, tuple[Any, ...]] = {}     # what others have of ours, by the address of its structure, with what is to be done afterwards
+_given: list[tuple[Any, int]] = []         # capsules that may still be opened, and the addresses in them
 
 
 @Managed.DELETER
@@ -72,15 +75,22 @@ def _taken_back(address: int) -> None:
     afterwards()
 
 
-@ctypes.PYFUNCTYPE(None, ctypes.c_void_p)
-def _dying(capsule: int) -> None:
-    """A capsule goes: one that nobody opened gives back what is in it."""
-    if _IS(capsule, NAME):
-        _taken_back(_POINTER(capsule, NAME))
+def sweep() -> None:
+    """Forget capsules that have been opened, and take back what is in those that nobody has any more."""
+    waiting, _given[:] = _given[:], []
+    while waiting:
+        given, address = waiting.pop()
+        if _IS(id(given), OPENED):
+            continue
+        if sys.getrefcount(given) > 2:                 # someone else has it: here it is `given`, and the argument of this call
+            _given.append((given, address))
+        else:
+            _taken_back(address)
 
 
 def capsule(array: CudaArray, afterwards: Callable[[], None]) -> Any:
     """A capsule with an array, which lives until its taker is done; then `afterwards` is called."""
+    sweep()
     shape = (ctypes.c_int64 * max(array.ndim, 1))(*array.shape)
     strides = (ctypes.c_int64 * max(array.ndim, 1))(*[stride // array.itemsize for stride in array.strides])
     tensor = _Tensor(array.pointer if array.size else None, _Device(*DEVICE), array.ndim,
@@ -88,7 +98,9 @@ def capsule(array: CudaArray, afterwards: Callable[[], None]) -> Any:
     managed = Managed(tensor, None, _taken_back)
     address = ctypes.addressof(managed)
     _lent[address] = managed, shape, strides, array, afterwards
-    return _NEW(address, NAME, ctypes.cast(_dying, ctypes.c_void_p))
+    made = _NEW(address, NAME, None)
+    _given.append((made, address))
+    return made
 
 
 def opened(given: Any, said: str) -> tuple[Found, Callable[[], None]]:
@@ -117,4 +129,4 @@ def opened(given: Any, said: str) -> tuple[Found, Callable[[], None]]:
     return found, give_back
 
 
-__all__ = ["DEVICE", "Found", "capsule", "opened"]
+__all__ = ["DEVICE", "Found", "capsule", "opened", "sweep"]
