@@ -1,6 +1,8 @@
 """CUDA kernels of assemble/, emulated, against the reference back end (which tests/data/test_device.py holds to the loader)."""
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -84,14 +86,9 @@ def test_mutants_are_found(old, new, fault):
             assert (got[0] == expected[0]).all()
 
 
-def test_a_loader_on_the_gpu_gives_the_hosts_batches(monkeypatch):
-    from tinygradconv import backends
-    from tinygradconv.data import Loader, Split
+def test_a_loader_on_the_gpu_gives_the_hosts_batches(emulated):
+    from tinygradconv.data import DeviceLoader, Loader, Split
     from tinygradconv.data.augment import Cutout, Flip, PadCrop
-    from tinygradconv.data.device import DeviceLoader
-
-    from .emulated import EmulatedBackend
-    monkeypatch.setitem(backends._made, "cuda", EmulatedBackend())
     pixels = np.random.default_rng(0).integers(0, 256, (7, 6, 5, 3)).astype(np.uint8)
     augment = PadCrop(2) >> Flip() >> Cutout(2)
     loader = Loader(Split(pixels, np.arange(7)), (120.0, 119.5, 99.0), (60.0, 50.5, 70.0), 3, 5, augment, workers=0)
@@ -104,3 +101,25 @@ def test_a_loader_on_the_gpu_gives_the_hosts_batches(monkeypatch):
     for place, (images, classes) in zip(made.places(2), loader.batches(2), strict=True):
         x, labels = made.batch(place)
         assert x.numpy().tobytes() == images.tobytes() and (labels.numpy() == classes).all()
+
+
+def test_a_training_on_the_gpu_takes_its_batches_from_there(gpu, monkeypatch):
+    """An epoch and the tests, with the images there and with the host's, to the bit."""
+    from tests.train import toy
+    from tinygradconv.data.augment import Flip, PadCrop
+    from tinygradconv.data.device import DeviceLoader
+    from tinygradconv.train import Training, weights_of
+    from tinygradconv.train import training as module
+    recipe, ended = replace(toy.RECIPE, augment=PadCrop(1) >> Flip()), []
+    for there in (True, False):
+        if not there:
+            monkeypatch.setattr(module, "on_device", lambda loader, device: loader)
+        training = Training(toy.SPEC.build((7, 7, 1), seed=5).to("cuda"), toy.data(), recipe)
+        assert (type(training.loader) is DeviceLoader) == (type(training.tester) is DeviceLoader) == there
+        for x, labels in training.batches():
+            training.step(x, labels)
+        assert training.judge() and ("assemble" in gpu.ran) == there
+        ended.append((training.position.loss_sum, training.position.correct, *weights_of(training.model).values()))
+        gpu.ran.clear()
+    for ours, theirs in zip(*ended, strict=True):
+        assert np.array_equal(ours, theirs)

@@ -98,6 +98,31 @@ def test_pointers_reach_over_strided_arrays():
         emulate(pick, 1, whole[::-1, 1], y, 5)
 
 
+def test_a_kernel_finds_the_arrays_that_its_launch_reaches_by_their_addresses():
+    @kernel("table: int64*, n: int64", threads=32)
+    def increase(table, n):
+        x, t = ptx.pointer(table[cuda.blockIdx.x], float32), cuda.threadIdx.x
+        if t < n:
+            x[t] = x[t] + float32(1)
+    x, y, other = numbers(5), numbers(7), numbers(7, np.float64)
+    table = np.array([array.ctypes.data for array in (x, y, other)])
+    emulate(increase, 2, table, 5, reaches=(x, y))
+    assert (x == numbers(5) + 1).all() and (y[:5] == numbers(5) + 1).all() and (y[5:] == [6, 7]).all()
+    for grid, n, reaches, said in ((2, 5, (x,), "which is that of none of the arrays that the launch was said to reach"),
+                                   (3, 5, (x, y, other), "to float32 of .* which is that of an array of float64"),
+                                   (1, 6, (x,), r"the array at \d+\[5\]; the array has the elements 0 to 4")):
+        with pytest.raises(InvalidAddress, match=said):
+            emulate(increase, grid, table, n, reaches=reaches)
+    with pytest.raises(Race, match="which thread 0 of block"):
+        emulate(increase, 2, np.array([x.ctypes.data] * 2), 5, reaches=(x,))
+
+
+def test_none_is_a_pointer_that_is_not_touched():
+    emulate(kernel_of("if t > 40: y[t] = x[t]"), 1, None, None)
+    with pytest.raises(InvalidAddress, match=r"thread 7.*touches y\[7\]"):
+        emulate(kernel_of("if t == 7: y[t] = x[t - 7]"), 1, numbers(1), None)
+
+
 @pytest.mark.parametrize("index, expected", [("t + 1", r"thread 31.*touches y\[32\]; the array has the elements 0 to 31"),
                                              ("t - 1", r"thread 0.*touches y\[-1\]")])
 def test_an_index_outside_an_array(index, expected):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tinygradconv.data import Loader, Split
 from tinygradconv.data.augment import Cutout, Distort, Flip, Mixup, Normalize, PadCrop
-from tinygradconv.data.device import DeviceLoader, beside
+from tinygradconv.data.device import DeviceLoader, on_device
 
 AUGMENTATIONS = [
     None, Flip(), Flip(1.0), PadCrop(2), Cutout(3), PadCrop(4) >> Flip() >> Cutout(4, fill=(7, 0, 255)), Flip(0.3) >> PadCrop(0, (5, 4)),
@@ -94,4 +94,4 @@ def test_augmentations_that_do_not_fit_say_what_they_say_of_a_batch(augment, sai
 
 def test_on_the_cpu_a_loader_is_its_own():
     loader = loader_of()
-    assert beside(loader, "cpu") is loader
+    assert on_device(loader, "cpu") is loader

@@ -132,11 +132,15 @@ def _change(step: Any, H: int, W: int, C: int, dtype: np.dtype) -> tuple[int, in
                     f"them; for others take the Loader, and move its batches: Tensor(x).to('cuda')")
 
 
-def beside(loader: Loader, device: str) -> Loader | DeviceLoader:
-    """The loader for a model on this device: on the CPU itself; else a DeviceLoader, where augmentations are for one and images fit."""
-    if device == "cpu":
-        return loader
+def on_device(loader: Loader, device: str) -> Loader | DeviceLoader:
+    """What makes a loader's batches for a model on this device: on the CPU the loader itself, elsewhere a DeviceLoader.
+
+    It is the loader too where images are changed in a way that only the host knows, or do not fit into the device's memory.
+    """
     try:
-        return DeviceLoader(loader, device)
+        if device != "cpu":
+            changes_of(loader, *loader.split.images.shape[1:])
+            return DeviceLoader(loader, device)
     except (TypeError, MemoryError):
-        return loader
+        pass
+    return loader

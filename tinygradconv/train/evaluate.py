@@ -2,16 +2,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 
 from tinygradconv.autodiff import no_grad
 from tinygradconv.tensor import Tensor
 
-from .weights import beside_weights
+from .weights import beside_weights, host
 
 
-def evaluate(model: Callable[..., Tensor], batches: Iterable[tuple[np.ndarray, np.ndarray]],
+def evaluate(model: Callable[..., Tensor], batches: Iterable[tuple[Any, Any]],
              stopping: Callable[[], bool] = lambda: False) -> tuple[int, int] | None:
     """(correct, total): how many images get their highest score, the first where two are equal, for the class of their label.
 
@@ -28,11 +29,12 @@ def evaluate(model: Callable[..., Tensor], batches: Iterable[tuple[np.ndarray, n
     return correct, total
 
 
-def correct_of(scores: np.ndarray, labels: np.ndarray) -> int:
+def correct_of(scores: np.ndarray, labels: np.ndarray | Tensor) -> int:
     """How many rows of scores (N, classes) have their highest value, the first where two are equal, at the label's class.
 
     Labels (N,) are classes, or (N, classes) probabilities, whose highest counts. A row with a NaN or an infinity is never correct.
     """
+    labels = host(labels)
     classes = labels if labels.ndim == 1 else labels.argmax(1)
     return int(np.sum((scores.argmax(1) == classes) & np.isfinite(scores).all(1)))
 

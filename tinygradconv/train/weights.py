@@ -27,6 +27,11 @@ def load_weights(model: Any, arrays: Mapping[str, np.ndarray]) -> None:
         model.buffers[path] = Tensor.of(np.array(arrays[path])).to(old.device)
 
 
+def host(values: Any) -> np.ndarray:
+    """Values of a batch, an array or a tensor, as an array."""
+    return values.numpy() if isinstance(values, Tensor) else values
+
+
 def beside_weights(model: Any, values: Any) -> Tensor:
     """Values of a batch, an array or a tensor, as a tensor where the model's weights are; a model that does not say is on the CPU."""
     batch = values if isinstance(values, Tensor) else Tensor.of(values)
