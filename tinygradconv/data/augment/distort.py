@@ -2,16 +2,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
 
 from tinygradconv.backends import CPU
 from tinygradconv.geometry import real
-from tinygradconv.ops.random import random_bits
 
 from .base import Augmentation, checked
-from .draws import of_rows
+from .draws import words
 from .normalize import Normalize
 
 
@@ -35,6 +35,11 @@ class Distort(Augmentation):
         for name in ("rotation", "scale", "shear", "shift"):
             real(name, getattr(self, name), where="Distort")
 
+    @cached_property
+    def _huge(self) -> bool:
+        """Whether maps may be too large for a float64, which is looked for then only: e³⁰⁰ · 10³⁰ pixels are not."""
+        return abs(self.scale) > 300 or max(abs(self.shear), abs(self.shift)) > 1e30
+
     def __call__(self, images: np.ndarray, *, key: int, step: int) -> np.ndarray:
         """images (N, H, W, C), distorted by the random numbers of (key, step), float32; outside an image there is 0."""
         return sampled(images, self.maps(images, key=key, step=step), None)
@@ -46,9 +51,9 @@ class Distort(Augmentation):
     def maps(self, images: np.ndarray, *, key: int, step: int) -> np.ndarray:
         """The affine map of each image, float64 (N, 2, 3), as kernels/warp takes them; see `distortions` there."""
         N, H, W, _ = checked("Distort", images)
-        bits, maps = of_rows(lambda n: random_bits((6, n), key=key, step=step).numpy(), N), np.empty((N, 2, 3))
-        CPU.run("distortions", bits, maps, H, W, self.rotation, self.scale, self.shear, self.shift)
-        if not np.isfinite(maps).all():
+        maps = np.empty((N, 2, 3))
+        CPU.run("distortions", words(6, N, key=key, step=step), maps, H, W, self.rotation, self.scale, self.shear, self.shift)
+        if self._huge and not np.isfinite(maps).all():
             raise ValueError(f"{self} makes numbers too large for a float64. Use less scale")
         return maps
 

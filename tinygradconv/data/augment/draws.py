@@ -11,6 +11,7 @@ from contextvars import ContextVar
 
 import numpy as np
 
+from tinygradconv.backends import CPU
 from tinygradconv.ops.random import key_of, normal, uniform
 
 _place: ContextVar[tuple[int, int] | None] = ContextVar("place in a batch", default=None)
@@ -33,6 +34,17 @@ def of_rows(draw: Callable[[int], np.ndarray], count: int, axis: int = -1) -> np
         return draw(count)
     first, total = place
     return np.take(draw(total), np.arange(first, first + count), axis)
+
+
+def words(rows: int, count: int, *, key: int, step: int) -> np.ndarray:
+    """(rows, count) uint32, random: so many for each image. They are random_bits((rows, count)), without a tensor around them: of a small
+    batch that op takes longer than the drawing.
+    """
+    def draw(n: int) -> np.ndarray:
+        bits = np.empty(rows * n, np.uint32)
+        CPU.run("random_bits", bits, key, step)
+        return bits.reshape(rows, n)
+    return of_rows(draw, count)
 
 
 def fractions(rows: int, count: int, *, key: int, step: int) -> np.ndarray:
