@@ -11,6 +11,7 @@
     table.py         the table and its last lines
     torch_models.py  the same networks as plain torch.nn modules
     torch_side.py    PyTorch in its best form: contiguous, channels_last, compiled; and our weights in its order
+    gpu.py           on a GPU: `python -m benchmarks.peers gpu`, with gpu_time.py and gpu_works.py
     learning/        whole trainings side by side: the time to an accuracy, the accuracy after a time
     others.py        JAX, tinygrad, HIPS/autograd and NumPy, for readers who ask
 

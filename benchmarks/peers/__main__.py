@@ -24,7 +24,7 @@ from .works import all_works
 def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     """What was asked for."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.peers", description="Ours and PyTorch side by side, one table of ratios.")
-    parser.add_argument("device", choices=["cpu"])
+    parser.add_argument("device", choices=["cpu", "gpu"], help="for gpu, see: python -m benchmarks.peers gpu --help")
     parser.add_argument("--only", metavar="PATTERN", default="", help="the works whose names this regular expression is found in")
     parser.add_argument("--list", action="store_true", help="name the works, and measure none")
     parser.add_argument("--threads", type=int, default=setting("threads"), help="on both sides (default: %(default)s)")
@@ -83,6 +83,9 @@ def equal_threads(threads: int):
 
 def main(given: Sequence[str] | None = None) -> int:
     """The command; returns its exit status: 0, 1 where something was not measured or --check found a bar missed, 2 without PyTorch."""
+    if (sys.argv[1:] if given is None else list(given))[:1] == ["gpu"]:
+        from .gpu import main as on_gpu
+        return on_gpu((sys.argv[1:] if given is None else list(given))[1:])
     asked = arguments(given)
     works = chosen(asked.only, all_works())
     if asked.list:

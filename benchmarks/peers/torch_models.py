@@ -100,6 +100,56 @@ def resnet18() -> Any:
     return residual(stem, (64, 128, 256, 512), 2, projection, 1000)
 
 
+def cifar_resnet18() -> Any:
+    """ResNet-18 for 32×32: a 3×3 convolution for a stem, and no pool after it."""
+    nn = the_torch().nn
+    stem = {"conv1": nn.Conv2d(3, 64, 3, 1, 1, bias=False), "bn1": nn.BatchNorm2d(64), "relu": nn.ReLU()}
+    return residual(stem, (64, 128, 256, 512), 2, projection, 10)
+
+
+@cache
+def bottleneck() -> type:
+    """The class of the block of a 1×1, a 3×3 and a 1×1 convolution and a shortcut (He et al. 2016, figure 5)."""
+    torch = the_torch()
+    nn, functional = torch.nn, torch.nn.functional
+
+    class Bottleneck(nn.Module):
+        """relu(shortcut(x) + bn3(conv3(relu(bn2(conv2(relu(bn1(conv1(x)))))))))."""
+
+        def __init__(self, inputs: int, width: int, stride: int, shortcut: Any | None) -> None:
+            super().__init__()
+            self.conv1, self.bn1 = nn.Conv2d(inputs, width, 1, bias=False), nn.BatchNorm2d(width)
+            self.conv2, self.bn2 = nn.Conv2d(width, width, 3, stride, 1, bias=False), nn.BatchNorm2d(width)
+            self.conv3, self.bn3 = nn.Conv2d(width, 4 * width, 1, bias=False), nn.BatchNorm2d(4 * width)
+            self.downsample = shortcut
+
+        def forward(self, x: Any) -> Any:
+            """As in the class's first line."""
+            y = functional.relu(self.bn1(self.conv1(x)))
+            y = self.bn3(self.conv3(functional.relu(self.bn2(self.conv2(y)))))
+            return functional.relu(y + (x if self.downsample is None else self.downsample(x)))
+
+    return Bottleneck
+
+
+def resnet50() -> Any:
+    """ResNet-50 for photographs."""
+    nn = the_torch().nn
+    network = nn.Sequential()
+    for name, module in {"conv1": nn.Conv2d(3, 64, 7, 2, 3, bias=False), "bn1": nn.BatchNorm2d(64), "relu": nn.ReLU(),
+                         "maxpool": nn.MaxPool2d(3, 2, 1)}.items():
+        network.add_module(name, module)
+    inputs = 64
+    for number, (width, depth) in enumerate(zip((64, 128, 256, 512), (3, 4, 6, 3)), 1):
+        shortcut = nn.Sequential(nn.Conv2d(inputs, 4 * width, 1, 1 + (number > 1), bias=False), nn.BatchNorm2d(4 * width))
+        first = bottleneck()(inputs, width, 1 + (number > 1), shortcut)
+        network.add_module(f"layer{number}", nn.Sequential(first, *(bottleneck()(4 * width, width, 1, None) for _ in range(depth - 1))))
+        inputs = 4 * width
+    for name, module in {"avgpool": nn.AdaptiveAvgPool2d(1), "flatten": nn.Flatten(), "fc": nn.Linear(2048, 1000)}.items():
+        network.add_module(name, module)
+    return network
+
+
 def vgg16() -> Any:
     """VGG-16, configuration D."""
     nn = the_torch().nn
@@ -118,6 +168,6 @@ def vgg16() -> Any:
 
 
 MODELS: dict[str, Callable[[], Any]] = {
-    "lenet5": lenet5, "resnet18": resnet18, "vgg16": vgg16,
+    "lenet5": lenet5, "resnet18": resnet18, "resnet50": resnet50, "vgg16": vgg16, "cifar_resnet18": cifar_resnet18,
     **{f"resnet{depth}": lambda depth=depth: cifar_resnet(depth) for depth in (20, 32, 44, 56, 110)},
 }
