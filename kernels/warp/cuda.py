@@ -1,10 +1,11 @@
-"""Images sampled along other axes on a GPU: a thread for each pixel of y, and its channels one after the other.
+"""Images sampled along other axes on a GPU: a thread for each pixel of y, and its channels one after the other; random maps, one each.
 
 Neighbouring threads have neighbouring pixels of a row, so what they write is one piece of memory, and what they read lies along a line
 through x, of which neighbours share most. The border of `fill` around an image, which the CPU lays out, is here a question to each pixel.
 """
 from __future__ import annotations
 
+import math
 from functools import cache
 from typing import Any
 
@@ -13,6 +14,7 @@ from ..cuda.language import CudaKernel, Scalar, cuda, device, float32, float64, 
 from ..cuda.walk import quotient
 
 THREADS = 256
+SMALL = 2.0 ** -23
 
 
 @device
@@ -70,9 +72,33 @@ def warp_pixels(T: Scalar, U: Scalar) -> CudaKernel:
     return warp_pixels
 
 
+@device
+def even(bits, at):
+    """A random word as a multiple of 2⁻²³ in [−1, 1)."""
+    return float64(bits[at] >> 8) * SMALL - float64(1)
+
+
+@cache
+def distortion_maps() -> CudaKernel:
+    """maps[n], by thread n."""
+    @kernel("bits: uint32*, maps: float64*, N: int64, row: float64, column: float64, rotation: float64, scale: float64, shear: float64, "
+            "shift: float64", threads=THREADS)
+    def distortion_maps(bits, maps, N, row, column, rotation, scale, shear, shift):
+        n = cuda.grid(1)
+        if n < N:
+            angle, slant = rotation * even(bits, n), shear * even(bits, 3 * N + n)
+            down, across = math.exp(scale * even(bits, N + n)), math.exp(scale * even(bits, 2 * N + n))
+            cosine, sine, m = math.cos(angle), math.sin(angle), 6 * n
+            a, b = cosine * down, (cosine * slant + sine) * across
+            c, d = -sine * down, (cosine - sine * slant) * across
+            maps[m], maps[m + 1], maps[m + 2] = a, b, shift * even(bits, 4 * N + n) - (a * row + b * column) + row
+            maps[m + 3], maps[m + 4], maps[m + 5] = c, d, shift * even(bits, 5 * N + n) - (c * row + d * column) + column
+    return distortion_maps
+
+
 def configurations() -> list[tuple[Any, tuple[Any, ...]]]:
     """(template, constants) of every kernel that these host functions launch."""
-    return [(warp_pixels, (T, U)) for T in (uint8, float32) for U in (uint8, float32)]
+    return [(distortion_maps, ()), *((warp_pixels, (T, U)) for T in (uint8, float32) for U in (uint8, float32))]
 
 
 def warp(device: Any, x: Any, maps: Any, boxes: Any, mean: Any, deviation: Any, y: Any, fill: float) -> None:
@@ -82,3 +108,10 @@ def warp(device: Any, x: Any, maps: Any, boxes: Any, mean: Any, deviation: Any, 
         tiles = blocks(h * w, THREADS)
         device.launch(warp_pixels(scalar_of(x.dtype), scalar_of(y.dtype)), N * tiles, x, maps, boxes, mean, deviation, y, tiles, H, W, C,
                       h, w, fill, boxes is not None, mean is not None)
+
+
+def distortions(device: Any, bits: Any, maps: Any, H: int, W: int, rotation: float, scale: float, shear: float, shift: float) -> None:
+    """reference.distortions. A thread for each image."""
+    N = maps.shape[0]
+    if N:
+        device.launch(distortion_maps(), blocks(N, THREADS), bits, maps, N, (H - 1) / 2, (W - 1) / 2, rotation, scale, shear, shift)

@@ -1,6 +1,7 @@
 """CUDA kernels of assemble/, emulated, against the reference back end (which tests/data/test_device.py holds to the loader)."""
 from __future__ import annotations
 
+import gc
 from dataclasses import replace
 
 import numpy as np
@@ -101,6 +102,32 @@ def test_a_loader_on_the_gpu_gives_the_hosts_batches(emulated):
     for place, (images, classes) in zip(made.places(2), loader.batches(2), strict=True):
         x, labels = made.batch(place)
         assert x.numpy().tobytes() == images.tobytes() and (labels.numpy() == classes).all()
+
+
+def test_a_captured_step_makes_its_own_batches(gpu):
+    """The place in the epoch is an argument of the step: one recording, and the loader's batches at every replay, epoch after epoch."""
+    import tinygradconv as tgc
+    from tinygradconv.backends.cuda.graph import sweep
+    from tinygradconv.data import DeviceLoader, Loader, Split
+    from tinygradconv.data.augment import Flip, PadCrop
+    pixels = np.random.default_rng(0).integers(0, 256, (13, 6, 5, 3)).astype(np.uint8)
+    augment = PadCrop(2) >> Flip()
+    loader = Loader(Split(pixels, np.arange(13)), (120.0, 119.5, 99.0), (60.0, 50.5, 70.0), 3, 5, augment, drop_last=True, workers=0)
+    made, runs = DeviceLoader(loader, "cuda"), []
+
+    @tgc.capture
+    def step(place):
+        runs.append(place)
+        x, labels = made.batch(place)
+        return x + 0.0, labels + 0
+    for epoch in range(3):
+        for place, (images, classes) in zip(made.places(epoch), loader.batches(epoch), strict=True):
+            x, labels = step(place)
+            assert (x.numpy() == images).all() and (labels.numpy() == classes).all()
+    assert len(runs) == 2
+    del step
+    gc.collect()
+    sweep()
 
 
 def test_a_training_on_the_gpu_takes_its_batches_from_there(gpu, monkeypatch):

@@ -50,6 +50,26 @@ def test_however_far_a_place_is_only_the_image_is_read(amount):
         assert ((got >= 0) & (got <= 255)).all()
 
 
+@pytest.mark.parametrize("N", [0, 3, 300])
+def test_distortions(N):
+    bits = np.random.default_rng(N).integers(0, 2 ** 32, (6, N), dtype=np.uint32)
+    got, expected = (np.full((N, 2, 3), np.nan) for _ in range(2))
+    kernels.distortions(DEVICE, bits, got, 28, 31, 0.3, 0.2, 0.1, 2.0)
+    reference.distortions(bits, expected, 28, 31, 0.3, 0.2, 0.1, 2.0)
+    np.testing.assert_allclose(got, expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("old, new", [("if n < N:", "if n <= N:"), ("even(bits, 4 * N + n)", "even(bits, 5 * N + n)"),
+                                      ("cosine - sine * slant", "cosine + sine * slant")])
+def test_mutants_of_distortions_are_found(old, new):
+    bits = np.random.default_rng(0).integers(0, 2 ** 32, (6, 3), dtype=np.uint32)
+    got, expected = (np.full((3, 2, 3), np.nan) for _ in range(2))
+    reference.distortions(bits, expected, 28, 31, 0.3, 0.2, 0.1, 2.0)
+    with pytest.raises((InvalidAddress, AssertionError)):
+        mutant(kernels, old, new).distortions(DEVICE, bits, got, 28, 31, 0.3, 0.2, 0.1, 2.0)
+        np.testing.assert_allclose(got, expected, rtol=1e-12, atol=1e-12)
+
+
 @pytest.mark.parametrize("old, new, fault", [
     ("1 <= row <= H and", "1 <= row <= H + 1 and", (InvalidAddress, AssertionError)),
     ("if at < h * w:", "if at <= h * w:", (InvalidAddress, AssertionError)),
