@@ -23,8 +23,10 @@ from functools import cache
 from typing import NamedTuple
 
 from .fragments import fragments
-from .language import DeviceFunction, cuda, device, float32, int64, ptx, uint32
+from .language import DeviceFunction, cuda, device, float32, int64, ptx, uint32, uint64
 from .staging import BYTES, Loader, staging
+
+PADDING = 8                                # numbers more in a row of sums in shared memory
 
 
 class Shape(NamedTuple):
@@ -95,7 +97,7 @@ def tile(precision: str, shape: Shape, left: Loader, right: Loader) -> Tile:
                 put_a(now, held_a)
                 put_b(now + second, held_b)
                 cuda.syncthreads()
-    return Tile(walk, threads, 2 * (rows + columns) * depth, count)
+    return Tile(walk, threads, max(2 * (rows + columns) * depth, spread_bytes(shape)), count)
 
 
 @cache
@@ -152,23 +154,46 @@ def corner_of(shape: Shape) -> DeviceFunction:
 
 @cache
 def spread(shape: Shape, store: DeviceFunction) -> DeviceFunction:
-    """A function of (out, i0, j0, sums): store(out, i, j, sum at (i, j), sum at (i, j + 1)) for each pair that the thread holds.
+    """A function of (out, i0, j0, sums): store(out, i, j, sum at (i, j), sum at (i, j + 1)) for each pair of the block; j is even.
 
-    i and j may be beyond y. Four neighbouring lanes hold eight neighbouring columns, so what a warp writes is whole sectors of 32 bytes.
+    i and j may be beyond y. The sums are turned over in shared memory, so that the block stores whole rows, in a plain loop: out of
+    registers, whose names must be constants, `store` would be written down once for each pair. A thread gets pairs of one and the same
+    two columns. Rows are eight numbers longer than they need be: the pairs that sixteen lanes write, of four rows, then lie in 32 banks.
     """
-    corner, downwards, across = corner_of(shape), shape.warp_rows // 16, shape.warp_columns // 8
+    corner, downwards, across, row = corner_of(shape), shape.warp_rows // 16, shape.warp_columns // 8, shape.columns + PADDING
+    length, pairs = shape.columns // 2, shape.rows * shape.columns // 2
+    shift, mask = length.bit_length() - 1, length - 1
 
     @device
     def spreading(out, i0, j0, sums):
-        lane = cuda.threadIdx.x & 31
+        s, lane = cuda.shared.array(0, float32, alignment=1024), cuda.threadIdx.x & 31
         i, j = corner()
-        i, j = i0 + i + (lane >> 2), j0 + j + (lane & 3) * 2
+        cuda.syncthreads()                                                 # nobody reads the last strips any more
+        at = (i + (lane >> 2)) * row + j + (lane & 3) * 2
         for m in range(downwards):
-            for h in range(2):
-                for n in range(across):
-                    at = 4 * (m * across + n) + 2 * h
-                    store(out, i + m * 16 + h * 8, j + n * 8, sums[at], sums[at + 1])
+            for n in range(across):
+                for h in range(2):
+                    c = 4 * (m * across + n) + 2 * h
+                    ptx.store2(s, at + (m * 16 + h * 8) * row + n * 8, sums[c], sums[c + 1])
+        cuda.syncthreads()
+        n = cuda.threadIdx.x
+        while n < pairs:
+            i, j = n >> shift, (n & mask) * 2
+            first, second = ptx.load2(s, i * row + j)
+            store(out, i0 + i, j0 + j, first, second)
+            n += cuda.blockDim.x
     return spreading
+
+
+def spread_bytes(shape: Shape) -> int:
+    """The shared memory that `spread` needs."""
+    return shape.rows * (shape.columns + PADDING) * 4
+
+
+@device
+def quotient(a, b):
+    """a // b of numbers below 2³²: a division of 64 bits would be a call, and calls keep ptxas from letting wgmma run on."""
+    return int64(uint64(uint32(a)) // uint64(uint32(b)))
 
 
 TOGETHER = 8                                                               # rows of tiles
@@ -181,11 +206,11 @@ def tile_at(place, rows, columns):
     So blocks that run at the same time form a square rather than a line, and what they read of A and B is little: it stays in the
     second-level cache.
     """
-    group = place // (TOGETHER * columns)
+    group = quotient(place, TOGETHER * columns)
     first = group * TOGETHER
     high, inside = min(TOGETHER, rows - first), place - first * columns
-    column = inside // high
+    column = quotient(inside, high)
     return first + inside - column * high, column
 
 
-__all__ = ["Loader", "Shape", "Tile", "corner_of", "multiplier", "product", "spread", "tile", "tile_at"]
+__all__ = ["Loader", "Shape", "Tile", "corner_of", "multiplier", "product", "quotient", "spread", "spread_bytes", "tile", "tile_at"]

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..cuda.host import blocks
 from ..cuda.language import CudaKernel, DeviceFunction, cuda, device, float32, kernel, ptx, uint32
-from ..cuda.tiles import Shape, multiplier, spread, tile_at
+from ..cuda.tiles import Shape, multiplier, quotient, spread, tile_at
 from .pack import LINES, PANEL, STEPS, packed
 from .pack import configurations as pack_configurations
 from .tensor_cores import store_pair
@@ -61,7 +61,7 @@ def packed_product() -> CudaKernel:
         for c in range(count):
             sums[c] = float32(0)
         tiles = rows * columns
-        n = cuda.blockIdx.x // tiles
+        n = quotient(cuda.blockIdx.x, tiles)
         i, j = tile_at(cuda.blockIdx.x - n * tiles, rows, columns)
         at_a, at_b = (n * rows + i) * deep * (PANEL // 2), (n * columns + j) * 2 * deep * (PANEL // 2)
         for step in range(RING - 1):
@@ -98,5 +98,5 @@ def run(device: Any, multiply: CudaKernel, a: Any, b: Any, bias: Any, y: Any, tr
     rows, columns = blocks(M, SHAPE.rows), blocks(N, SHAPE.columns)
     left = packed(device, a, M, K, not transpose_a, SHAPE.rows)
     right = packed(device, b, N, K, bool(transpose_b), SHAPE.columns)
-    device.launch(multiply, batch * rows * columns, left, right, y if bias is None else bias, y, M, N, rows, columns,
-                  blocks(K, STEPS), bias is not None, activation)
+    device.launch(multiply, batch * rows * columns, left, right, bias, y, M, N, rows, columns, blocks(K, STEPS),
+                  bias is not None, activation)

@@ -18,7 +18,7 @@ from typing import Any
 from ..cuda.host import address, blocks, vector_width
 from ..cuda.language import CudaKernel, DeviceFunction, cuda, device, float32, int64, kernel
 from ..cuda.staging import BYTES, Loader
-from ..cuda.tiles import Shape, spread, tile, tile_at
+from ..cuda.tiles import Shape, quotient, spread, tile, tile_at
 from ..cuda.vectors import fetch
 from .sums import add_parts, finish
 
@@ -78,11 +78,11 @@ def tensor_product(precision: str, shape: Shape, k_first_a: bool, k_first_b: boo
     def tensor_product(a, b, bias, y, M, N, K, a_batch, a_row, a_k, b_batch, b_column, b_k, rows, columns, part, with_bias, activation):
         sums = cuda.local.array(count, float32)
         tiles = rows * columns
-        n = cuda.blockIdx.x // tiles
+        n = quotient(cuda.blockIdx.x, tiles)
         i, j = tile_at(cuda.blockIdx.x - n * tiles, rows, columns)
         i, j, k = i * high, j * wide, cuda.blockIdx.y * part
         walk((a, n * a_batch, M, a_row, a_k), (b, n * b_batch, N, b_column, b_k), i, j, k, min(K, k + part), sums)
-        start = (cuda.blockIdx.y * (cuda.gridDim.x // tiles) + n) * M * N
+        start = (cuda.blockIdx.y * quotient(cuda.gridDim.x, tiles) + n) * M * N
         put((y, start, M, N, bias, with_bias, activation), i, j, sums)
     return tensor_product
 
@@ -103,7 +103,6 @@ def run(device: Any, precision: str, a: Any, b: Any, bias: Any, y: Any, transpos
     shape, parts, part = plan(precision, vector, batch, M, N, K)
     rows, columns, last = blocks(M, shape.rows), blocks(N, shape.columns), (bias is not None, activation)
     into, ending = (y, last) if parts == 1 else (device.empty((parts, batch, M, N), y.dtype), (False, 0))
-    bias = y if bias is None else bias                             # never read
     order = (not transpose_a, bool(transpose_b)) if vector > 1 else (True, False)
     device.launch(tensor_product(precision, shape, *order, vector), (batch * rows * columns, parts),
                   a, b, bias, into, M, N, K, M * K, *((1, M) if transpose_a else (K, 1)),

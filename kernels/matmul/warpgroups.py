@@ -19,7 +19,7 @@ from functools import cache
 from typing import Any
 
 from ..cuda.language import CudaKernel, cuda, float32, kernel, ptx, uint16
-from ..cuda.tiles import Shape, spread, tile_at
+from ..cuda.tiles import Shape, quotient, spread, tile_at
 from .pack import LINES, PANEL
 from .packed import PARAMETERS, STRIP, THREADS, copy_step
 from .tensor_cores import store_pair
@@ -43,7 +43,7 @@ def warpgroup_product() -> CudaKernel:
         for c in range(count):
             sums[c] = float32(0)
         tiles = rows * columns
-        n = cuda.blockIdx.x // tiles
+        n = quotient(cuda.blockIdx.x, tiles)
         i, j = tile_at(cuda.blockIdx.x - n * tiles, rows, columns)
         at_a, at_b = (n * rows + i) * deep * (PANEL // 2), (n * columns + j) * 2 * deep * (PANEL // 2)
         own = (cuda.threadIdx.x >> 7) * rows_of_one

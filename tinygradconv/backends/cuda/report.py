@@ -62,6 +62,11 @@ def broken_rules(kernel: CudaKernel, report: Report, architecture: str) -> list[
     shared, most = report.shared + kernel.shared, MOST_SHARED[architecture.rstrip("a")] // kernel.min_blocks
     if shared > most:
         found.append(f"needs {shared} bytes of shared memory, and a block of {architecture} has {most}")
+    products, waits = (sum(count for name, count in report.instructions.items() if name.startswith(word))
+                       for word in ("HGMMA", "WARPGROUP.DEPBAR"))
+    if products and waits >= products:
+        found.append("waits after each HGMMA: a call (a division of 64 bits is one), or sums that are touched in between, keep ptxas from "
+                     "letting them run on")
     wanted = kernel.requires if report.disassembled else [name.split(".")[0] for name in kernel.requires]
     found.extend(f"has no {name} instruction" for name in wanted if not any(has.startswith(name) for has in report.instructions))
     return found
