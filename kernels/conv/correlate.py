@@ -1,0 +1,171 @@
+"""The three convolutions in tiles: a block gathers windows while it multiplies, and finishes its sums before they are written.
+
+The loop is that of tiles.py on tensor cores, that of core_tiles.py in exact float32 and float64; what is multiplied is said by loaders.py.
+
+With a stride, grad-input is taken apart into phases (iy mod sy, ix mod sx). In a phase the same taps meet every pixel, those with
+dy · ky ≡ iy + top (mod sy), which lie sy / gcd(dy, sy) apart; so it is a convolution of g with them, of stride 1, with no zeros in
+between. A test for divisibility in the loader, the other way, would multiply sy · sx times as many numbers, nearly all of them by zero. All
+phases are one launch; one that no tap reaches is a sum over nothing, and writes zeros.
+"""
+from __future__ import annotations
+
+from functools import cache
+
+from ..cuda.division import divided
+from ..cuda.language import CudaKernel, DeviceFunction, Scalar, cuda, device, kernel, ptx
+from ..cuda.walk import quotient
+from .finish import after, finish
+from .loaders import WINDOWS, channels_as_lines, pixels_as_lines, rows_of_lines, taps_as_lines
+from .modes import engine_of, type_of
+
+GEOMETRY = ", ".join(f"{name}: int64" for name in WINDOWS)
+PHASES = ", ".join(f"{name}: int64" for name in (
+    "lines", "places", "r_places", "columns", "r_columns", "sy", "sx", "apart_y", "apart_x", "inverse_y", "inverse_x", "dy", "dx", "top",
+    "left", "kh", "kw", "H", "W", "wide", "groups", "height", "width", "pitch", "depth", "r_depth", "most", "r_most", "r_fewer"))
+BLOCKS = "across: int64, tiles: int64, part: int64, size: int64"           # tiles side by side, tiles; k of a part, numbers of a result
+
+
+@device
+def block_place(tiles, across):
+    """(group, or number of its product; row, column of its tile among the tiles) of this block."""
+    product = quotient(cuda.blockIdx.x, tiles)
+    tile = cuda.blockIdx.x - product * tiles
+    down = quotient(tile, across)
+    return product, down, tile - down * across
+
+
+@cache
+def pair(paired: bool) -> DeviceFunction:
+    """A function of (p, at, a, b, both): p[at] = a and, if both, p[at + 1] = b; in one store where pairs are `paired`."""
+    @device
+    def together(p, at, a, b, both):
+        ptx.store2(p, at, a, b)
+
+    @device
+    def apart(p, at, a, b, both):
+        p[at] = a
+        if both:
+            p[at + 1] = b
+    return together if paired else apart
+
+
+@cache
+def rows_store(T: Scalar, paired: bool) -> DeviceFunction:
+    """A function of (out, i, j, a, b): the finished sums of row i and columns j, j + 1 of a group, to rows of `pitch` numbers."""
+    finished, write = finish(T, False), pair(paired)
+
+    @device
+    def store(out, i, j, a, b):
+        y, start, first, lines, wide, pitch, scale, bias, residual, given, activation = out
+        if i < lines and j < wide:
+            at, channel, both = i * pitch + first + j, first + j, j + 1 < wide
+            a = finished(a, at, channel, scale, bias, residual, given, activation)
+            if both:
+                b = finished(b, at + 1, channel + 1, scale, bias, residual, given, activation)
+            write(y, start + at, a, b, both)
+    return store
+
+
+@cache
+def forward_tiles(mode: str, shape: tuple[int, ...], vector: int) -> CudaKernel:
+    """y = act(scale · (cols of x · w) + bias + residual), or parts of the product along k. Blocks: (groups · tiles, parts)."""
+    T, (rows, columns_, *_) = type_of(mode), shape
+    walk, spread, count, options = engine_of(mode, shape, pixels_as_lines(T, vector), rows_of_lines(T, vector), rows_store(T, vector > 1))
+
+    @kernel(f"x: {T}*, w: {T}*, y: {T}*, {GEOMETRY}, wide: int64, channels: int64, K: int64, {BLOCKS}, {after(T)}", **options)
+    def forward_tiles(x, w, y, lines, places, r_places, columns, r_columns, sy, sx, first_y, first_x, height, width, pitch, depth, r_depth,
+                      taps, r_taps, dy, dx, wide, channels, K, across, tiles, part, size, scale, bias, residual, given, activation):
+        sums = cuda.local.array(count, T)
+        group, i, j = block_place(tiles, across)
+        i, j, k = i * rows, j * columns_, cuda.blockIdx.y * part
+        windows = (x, group * depth, lines, places, r_places, columns, r_columns, sy, sx, first_y, first_x, height, width, pitch, depth,
+                   r_depth, taps, r_taps, dy, dx)
+        walk(windows, (w, group * wide, wide, channels), i, j, k, min(K, k + part), sums)
+        spread((y, cuda.blockIdx.y * size, group * wide, lines, wide, channels, scale, bias, residual, given, activation), i, j, sums)
+    return forward_tiles
+
+
+@cache
+def grad_weight_tiles(mode: str, shape: tuple[int, ...], vector: int) -> CudaKernel:
+    """dw = cols of x, turned · g, or parts of the product along k, the pixels. Blocks: (groups · tiles, parts)."""
+    T, (rows, columns_, *_) = type_of(mode), shape
+    walk, spread, count, options = engine_of(mode, shape, taps_as_lines(T, vector), rows_of_lines(T, vector), rows_store(T, vector > 1))
+
+    @kernel(f"x: {T}*, g: {T}*, w: {T}*, {GEOMETRY}, wide: int64, channels: int64, K: int64, {BLOCKS}", **options)
+    def grad_weight_tiles(x, g, w, lines, places, r_places, columns, r_columns, sy, sx, first_y, first_x, height, width, pitch, depth,
+                          r_depth, taps, r_taps, dy, dx, wide, channels, K, across, tiles, part, size):
+        sums = cuda.local.array(count, T)
+        group, i, j = block_place(tiles, across)
+        i, j, k = i * rows, j * columns_, cuda.blockIdx.y * part
+        windows = (x, group * depth, lines, places, r_places, columns, r_columns, sy, sx, first_y, first_x, height, width, pitch, depth,
+                   r_depth, taps, r_taps, dy, dx)
+        walk(windows, (g, group * wide, wide, channels), i, j, k, min(K, k + part), sums)
+        spread((w, cuda.blockIdx.y * size, group * wide, lines, wide, channels, w, w, w, 0, 0), i, j, sums)
+    return grad_weight_tiles
+
+
+@device
+def phase(p, step, apart, inverse, dilation, before, taps):
+    """Along one axis, for the pixels p, p + step, …: (the first tap that meets them, how many do, the cell of g that it meets at p).
+
+    apart = step / gcd(step, dilation), the distance between such taps; inverse is that of dilation / gcd modulo `apart`.
+    """
+    cell = p + before
+    common = quotient(step, apart)
+    if cell % common != 0:
+        return 0, 0, 0
+    first = cell // common * inverse % apart
+    return first, max(0, (taps - first + apart - 1) // apart), (cell - dilation * first) // step
+
+
+@cache
+def pixels_store(paired: bool) -> DeviceFunction:
+    """A function of (out, i, j, a, b): sums of the i-th pixel of a phase, channels j and j + 1 of a group, to x."""
+    write = pair(paired)
+
+    @device
+    def store(out, i, j, a, b):
+        x, start, lines, places, r_places, columns, r_columns, py, px, sy, sx, H, W, wide, channels = out
+        n = divided(i, r_places)
+        at = i - n * places
+        down = divided(at, r_columns)
+        iy, ix = py + sy * down, px + sx * (at - down * columns)
+        if i < lines and iy < H and ix < W and j < wide:
+            write(x, start + ((n * H + iy) * W + ix) * channels + j, a, b, j + 1 < wide)
+    return store
+
+
+@cache
+def grad_input_tiles(mode: str, shape: tuple[int, ...], vector: int) -> CudaKernel:
+    """dx = cols of g, rotated · w, or parts of the product along k. Blocks: (phases · groups · tiles, parts).
+
+    H, W, wide · groups are x's; height, width and pitch are g's, depth its channels in a group; places and columns are pixels of a phase.
+    """
+    T, (rows, columns_, *_) = type_of(mode), shape
+    left_loader, right_loader = pixels_as_lines(T, vector), channels_as_lines(T, vector)
+    walk, spread, count, options = engine_of(mode, shape, left_loader, right_loader, pixels_store(vector > 1))
+
+    @kernel(f"g: {T}*, w: {T}*, x: {T}*, {PHASES}, {BLOCKS}", **options)
+    def grad_input_tiles(g, w, x, lines, places, r_places, columns, r_columns, sy, sx, apart_y, apart_x, inverse_y, inverse_x, dy, dx, top,
+                         left, kh, kw, H, W, wide, groups, height, width, pitch, depth, r_depth, most, r_most, r_fewer, across, tiles, part,
+                         size):
+        sums = cuda.local.array(count, T)
+        product, i, j = block_place(tiles, across)
+        number = quotient(product, groups)
+        group = product - number * groups
+        beside = min(sx, W)                                                # phases, where an image may be narrower than a step
+        py = quotient(number, beside)
+        px = number - py * beside
+        first_ky, taps_y, first_y = phase(py, sy, apart_y, inverse_y, dy, top, kh)
+        first_kx, taps, first_x = phase(px, sx, apart_x, inverse_x, dx, left, kw)
+        i, j, k = i * rows, j * columns_, cuda.blockIdx.y * part
+        r_taps = r_most if taps == most else r_fewer
+        tap = wide * pitch                                                 # from a tap of the filter to the next
+        windows = (g, group * depth, lines, places, r_places, columns, r_columns, 1, 1, first_y, first_x, height, width, pitch, depth,
+                   r_depth, taps, r_taps, -quotient(dy * apart_y, sy), -quotient(dx * apart_x, sx))
+        weights = (w, (first_ky * kw + first_kx) * tap + group * depth, wide, pitch, depth, r_depth, taps, r_taps, apart_y * kw * tap,
+                   apart_x * tap)
+        walk(windows, weights, i, j, k, min(taps_y * taps * depth, k + part), sums)
+        spread((x, cuda.blockIdx.y * size + group * wide, lines, places, r_places, columns, r_columns, py, px, sy, sx, H, W, wide,
+                groups * wide), i, j, sums)
+    return grad_input_tiles

@@ -1,0 +1,211 @@
+"""The main loop of tiles.py on CUDA cores, in exact float32 or float64: y[i, j] = Σ over k of A[i, k] · B[k, j], a tile for each block.
+
+The words are those of tiles.py, the Loaders the same, so that a kernel is written once for all precisions:
+
+    walk, threads, shared, count = core_tile(float32, shape, left, right)
+    finish = core_spread(shape, store)
+
+A block walks along k, DEPTH at a time. While a strip of A and one of B, in shared memory as As[k][i] and Bs[k][j], are multiplied, the next
+two are on their way from global memory to registers; they go to the other half of shared memory, and one barrier a step suffices. A thread
+owns a rectangle of sums, in groups of four rows and four columns: so a warp reads shared memory in whole 128-bit words, and the words of
+neighbouring threads lie side by side. Strips that come k first are turned over on the way into shared memory.
+"""
+from __future__ import annotations
+
+from functools import cache
+from typing import NamedTuple
+
+from .language import DeviceFunction, Scalar, cuda, device, float32, int64, ptx
+from .staging import Loader
+from .tiles import Tile
+from .vectors import part
+
+DEPTH = 16                                 # of k, a step
+PADDING = 4                                # numbers more in a row of shared memory: strips that are turned over hit different banks
+
+
+class CoreShape(NamedTuple):
+    """What a block owns of y, rows × columns; what each of its threads owns of that, 4 or 8; blocks at once on a multiprocessor."""
+
+    rows: int
+    columns: int
+    own_rows: int
+    own_columns: int
+    at_once: int
+
+    @property
+    def threads(self) -> int:
+        """Threads of a block."""
+        return self.rows // self.own_rows * (self.columns // self.own_columns)
+
+
+class Strips(NamedTuple):
+    """The three functions that bring strips of one operand, and how many integers and numbers a thread keeps for them."""
+
+    prepare: DeviceFunction                # prepare(operand, first, places): asks the loader for the lines of this thread
+    bring: DeviceFunction                  # bring(operand, places, k, end, held): global memory to registers
+    put: DeviceFunction                    # put(s, start, held): registers to shared memory, from s[start] on
+    places: int
+    held: int
+
+
+@cache
+def strips(loader: Loader, lines: int, threads: int) -> Strips:
+    """How a block of so many threads brings DEPTH of k of `lines` lines: consecutive threads walk along memory, so that loads coalesce."""
+    place, chunk, k_first, vector, width = loader
+    length = (DEPTH if k_first else lines) // vector                           # vectors in a row: a power of two
+    count, shift, mask = lines * DEPTH // (threads * vector), length.bit_length() - 1, length - 1
+    if count * threads * vector != lines * DEPTH or threads % length:
+        raise ValueError(f"core_tile: {threads} threads do not share {lines} lines of {DEPTH} in vectors of {vector} evenly")
+    kept = count if k_first else 1                                             # with lines first, a thread's lines are the same each time
+    some, row = part(width), lines + PADDING
+
+    @device
+    def slot(n):
+        """(line, k) of the n-th vector of this thread."""
+        t = cuda.threadIdx.x + n * threads
+        along, across = (t & mask) * vector, t >> shift
+        return (across, along) if k_first else (along, across)
+
+    @device
+    def prepare(operand, first, places):
+        for n in range(kept):
+            where = place(operand, first + slot(n)[0])
+            for w in range(width):
+                places[n * width + w] = where[w]
+
+    @device
+    def bring(operand, places, k, end, held):
+        for n in range(count):
+            values = chunk(operand, some(places, n % kept * width), k + slot(n)[1], end)
+            for v in range(vector):
+                held[n * vector + v] = values[v]
+
+    @device
+    def put(s, start, held):
+        for n in range(count):
+            line, k = slot(n)
+            for v in range(vector):
+                if k_first:
+                    s[start + (k + v) * row + line] = held[n * vector + v]
+                else:
+                    s[start + k * row + line + v] = held[n * vector + v]
+    return Strips(prepare, bring, put, kept * width, count * vector)
+
+
+@cache
+def four_from(T: Scalar) -> DeviceFunction:
+    """A function of (s, at): s[at:at + 4] in as few loads as can be, as a tuple."""
+    @device
+    def singles(s, at):
+        return ptx.load4(s, at)
+
+    @device
+    def doubles(s, at):
+        a, b = ptx.load2(s, at)
+        c, d = ptx.load2(s, at + 2)
+        return a, b, c, d
+    return singles if T is float32 else doubles
+
+
+@cache
+def corner_of(shape: CoreShape) -> DeviceFunction:
+    """A function that gives (row, column) of the block's tile: the first of this thread's sums."""
+    beside = shape.columns // shape.own_columns                                # threads next to one another: a power of two
+    shift, mask = beside.bit_length() - 1, beside - 1
+
+    @device
+    def corner():
+        return (cuda.threadIdx.x >> shift) * 4, (cuda.threadIdx.x & mask) * 4
+    return corner
+
+
+@cache
+def core_tile(T: Scalar, shape: CoreShape, left: Loader, right: Loader) -> Tile:
+    """The main loop for a type of numbers, a shape and two loaders."""
+    rows, columns, own_rows, own_columns, _ = shape
+    (prepare_a, bring_a, put_a, places_a, own_a), (prepare_b, bring_b, put_b, places_b, own_b) = (
+        strips(left, rows, shape.threads), strips(right, columns, shape.threads))
+    four, corner, count = four_from(T), corner_of(shape), own_rows * own_columns
+    row_a, row_b, half_a, half_b = rows + PADDING, columns + PADDING, DEPTH * (rows + PADDING), DEPTH * (columns + PADDING)
+    whole_a, whole_b, groups_a, groups_b = 2 * half_a, 2 * half_b, own_rows // 4, own_columns // 4
+    apart_a, apart_b = 4 * rows // own_rows, 4 * columns // own_columns        # between a thread's groups
+
+    @device
+    def multiply(s, at, q, start, sums):
+        """sums += A · B of the strips that begin at s[at] and q[start]."""
+        x, w = cuda.local.array(own_rows, T), cuda.local.array(own_columns, T)
+        i, j = corner()
+        for step in range(DEPTH):
+            for g in range(groups_a):
+                x_four = four(s, at + step * row_a + i + g * apart_a)
+                for c in range(4):
+                    x[g * 4 + c] = x_four[c]
+            for g in range(groups_b):
+                w_four = four(q, start + step * row_b + j + g * apart_b)
+                for c in range(4):
+                    w[g * 4 + c] = w_four[c]
+            for r in range(own_rows):
+                x_r = x[r]
+                for c in range(own_columns):
+                    sums[r * own_columns + c] += x_r * w[c]
+
+    @device
+    def walk(left, right, i0, j0, k, end, sums):
+        """sums = A[i0:i0 + rows, k:end] · B[k:end, j0:j0 + columns], as far as this thread holds them."""
+        s = cuda.shared.array(whole_a, T, alignment=16)
+        q = cuda.shared.array(whole_b, T, alignment=16)
+        where_a, where_b = cuda.local.array(places_a, int64), cuda.local.array(places_b, int64)
+        held_a, held_b = cuda.local.array(own_a, T), cuda.local.array(own_b, T)
+        for c in range(count):
+            sums[c] = T(0)
+        prepare_a(left, i0, where_a)
+        prepare_b(right, j0, where_b)
+        bring_a(left, where_a, k, end, held_a)
+        bring_b(right, where_b, k, end, held_b)
+        put_a(s, 0, held_a)
+        put_b(q, 0, held_b)
+        cuda.syncthreads()
+        now = 0
+        while k < end:
+            k += DEPTH
+            if k < end:                                                    # on their way while the current strips are multiplied
+                bring_a(left, where_a, k, end, held_a)
+                bring_b(right, where_b, k, end, held_b)
+            multiply(s, now * half_a, q, now * half_b, sums)
+            if k < end:                                                    # the other half was read before the last barrier
+                now = 1 - now
+                put_a(s, now * half_a, held_a)
+                put_b(q, now * half_b, held_b)
+                cuda.syncthreads()
+    return Tile(walk, shape.threads, 0, count)
+
+
+@cache
+def core_spread(shape: CoreShape, store: DeviceFunction) -> DeviceFunction:
+    """A function of (out, i0, j0, sums): store(out, i, j, sum at (i, j), sum at (i, j + 1)) for each pair that the thread holds.
+
+    i and j may be beyond y.
+    """
+    rows, columns, own_rows, own_columns, _ = shape
+    corner, pairs, apart_a, apart_b = corner_of(shape), own_columns // 2, 4 * rows // own_rows, 4 * columns // own_columns
+
+    @device
+    def four_rows(out, i, j, sums, first):
+        """From sums[first] on."""
+        for r in range(4):
+            for p in range(pairs):
+                c = 2 * p
+                at = first + r * own_columns + c
+                store(out, i + r, j + (c >> 2) * apart_b + (c & 3), sums[at], sums[at + 1])
+
+    @device
+    def spreading(out, i0, j0, sums):
+        i, j = corner()
+        four_rows(out, i0 + i, j0 + j, sums, 0)
+        if own_rows > 4:                                                   # twice, in place of a loop that is too long to be unrolled
+            four_rows(out, i0 + i + apart_a, j0 + j, sums, 4 * own_columns)
+    return spreading
+
+
+__all__ = ["DEPTH", "CoreShape", "core_spread", "core_tile"]
