@@ -4,14 +4,26 @@ Everything is float32, channels last, from a fixed seed. The first of a benchmar
 """
 from __future__ import annotations
 
+import functools
 from abc import ABC, abstractmethod
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 
 import tinygradconv as tgc
 
-DEVICES = ["cpu"]
+
+def devices() -> list[str]:
+    """Where benchmarks run here: on the CPU, and where this machine can compute on a GPU, there too. Nothing is imported to find out."""
+    try:
+        from tinygradconv.backends.cuda.toolchain import obstacles
+        return ["cpu"] if obstacles() else ["cpu", "cuda"]
+    except ImportError:                        # a commit that has no CUDA back end
+        return ["cpu"]
+
+
+DEVICES = devices()
 
 
 class ConvLayer(NamedTuple):
@@ -94,12 +106,38 @@ def tape_nodes(y: tgc.Tensor) -> int:
     return len(seen)
 
 
+def finish(device: str) -> None:
+    """Wait until a GPU has computed what it was given."""
+    if device == "cuda":
+        from tinygradconv.backends import backend_named
+        backend_named(device).synchronize()
+
+
+def finished(body: Callable[..., Any]) -> Callable[..., Any]:
+    """A timed body that waits for the GPU where it computes there."""
+    @functools.wraps(body)
+    def timed(self: Benchmark, *parameters: str) -> Any:
+        result = body(self, *parameters)
+        if "device" in self.param_names:
+            finish(parameters[self.param_names.index("device")])
+        return result
+    return timed
+
+
 class Benchmark(ABC):
     """A class of benchmarks. Before each timed call asv calls `setup`; only the first does any work: `prepare`, and every timed body once.
 
-    So neither the first call's costs (buffers, caches, page faults) nor the inputs are in the times. `version` ties results to what is
-    measured: raise it, in the class that has changed, when its old results no longer compare; until then its text may be edited.
+    So neither the first call's costs (buffers, caches, page faults, kernels compiled for a GPU) nor the inputs are in the times, and what
+    runs on a GPU is waited for. `version` ties results to what is measured: raise it, in the class that has changed, when its old results
+    no longer compare; until then its text may be edited.
     """
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "cuda" in DEVICES:
+            for name, body in list(vars(cls).items()):
+                if name.startswith("time_"):
+                    setattr(cls, name, finished(body))
 
     version = "1"
     repeat = (3, 30, 1.0)             # samples: at least, at most, and seconds after which the least suffice

@@ -1,7 +1,7 @@
 """Memory: what the pool costs, how much of it a training step asks for, and the most that the process held."""
 from __future__ import annotations
 
-from tinygradconv.backends import CPU
+from tinygradconv.backends import backend_named
 
 from .common import DEVICES, Benchmark
 from .gate.counters import counted_allocations
@@ -18,12 +18,12 @@ class Arrays(Benchmark):
     repeat = (10, 100, 1.0)
 
     def prepare(self, device: str, layer: str) -> None:
-        """The shape."""
-        self.shape = SIZES[layer]
+        """The shape, and what makes arrays."""
+        self.shape, self.empty = SIZES[layer], backend_named(device).empty
 
     def time_take_and_drop(self, device: str, layer: str) -> None:
         """Not filled, so no page of it is touched."""
-        CPU.empty(self.shape, "float32")
+        self.empty(self.shape, "float32")
 
 
 class StepMemory(TrainingStep):
@@ -35,9 +35,9 @@ class StepMemory(TrainingStep):
 
     def track_pool_peak(self, device: str, network: str) -> int:
         """The most bytes of pooled arrays in use at once beyond those in use before the step; exact."""
-        before = CPU.memory_statistics(reset_peak=True)["in_use"]
+        before = backend_named(device).memory_statistics(reset_peak=True)["in_use"]
         self.step()
-        return CPU.memory_statistics()["peak"] - before
+        return backend_named(device).memory_statistics()["peak"] - before
 
     def track_allocations(self, device: str, network: str) -> int:
         """Arrays asked for, from the pool or from NumPy; exact."""

@@ -10,7 +10,7 @@ from tinygradconv.models import MODELS, get
 from tinygradconv.spec.table import Ledger
 from tinygradconv.train.optim import SGD
 
-from .common import DEVICES, Benchmark, constant, tape_nodes
+from .common import DEVICES, Benchmark, constant, finish, tape_nodes
 
 STEPS = {"lenet5": 64, "resnet20": 128, "resnet18": 8}                    # network: images in a batch
 INFERENCES = {"lenet5": 64, "resnet20": 128, "resnet18": 8, "vgg16": 2}
@@ -27,6 +27,8 @@ class Network(Benchmark):
             raise NotImplementedError(f"no {network} here yet")
         spec, shape = get(network)
         self.model = spec.build(shape, seed=0)
+        if device != "cpu":
+            self.model = self.model.to(device)
         self.x = constant((images, *shape), device)
 
 
@@ -63,7 +65,7 @@ class Step(TrainingStep):
 
     def track_time_per_image(self, device: str, network: str) -> float:
         """The quickest of three steps, shared out among the images: comparable between networks' batches."""
-        return 1e3 * min(timeit.repeat(self.step, number=1, repeat=3)) / STEPS[network]
+        return 1e3 * min(timeit.repeat(lambda: (self.step(), finish(device)), number=1, repeat=3)) / STEPS[network]
 
     def track_tape_nodes(self, device: str, network: str) -> int:
         """The recorded calls of one forward pass; exact."""
@@ -76,6 +78,29 @@ class Step(TrainingStep):
     track_time_per_image.unit = "ms/image"
     track_tape_nodes.unit = "nodes"
     track_bytes_kept.unit = "bytes"
+
+
+class CapturedStep(TrainingStep):
+    """One step through tinygradconv.capture: on a GPU one CUDA graph is started, on the CPU the function is called."""
+
+    def prepare(self, device: str, network: str) -> None:
+        """The step, recorded. asv notes a commit without capture as missing."""
+        if not hasattr(tgc, "capture"):
+            raise NotImplementedError("no capture here yet")
+        super().prepare(device, network)
+        self.captured = tgc.capture(self.learn)
+        for _ in range(3):
+            self.captured(self.x, self.labels, 1e-9)
+
+    def learn(self, x: tgc.Tensor, labels: tgc.Tensor, rate: float) -> tgc.Tensor:
+        """What is recorded."""
+        loss = tgc.cross_entropy(self.model(x, train=True), labels)
+        self.optimizer.update(tgc.grad(loss, self.parameters, retain_graph=False), rate)
+        return loss
+
+    def time_step(self, device: str, network: str) -> None:
+        """Seconds for one step."""
+        self.captured(self.x, self.labels, 1e-9)
 
 
 class InferenceBatch(Network):
@@ -103,6 +128,6 @@ class Inference(InferenceBatch):
 
     def track_time_per_image(self, device: str, network: str) -> float:
         """The quickest of three batches, shared out among the images."""
-        return 1e3 * min(timeit.repeat(self.infer, number=1, repeat=3)) / INFERENCES[network]
+        return 1e3 * min(timeit.repeat(lambda: (self.infer(), finish(device)), number=1, repeat=3)) / INFERENCES[network]
 
     track_time_per_image.unit = "ms/image"

@@ -8,7 +8,7 @@ import numpy as np
 
 import tinygradconv as tgc
 from tinygradconv import models
-from tinygradconv.backends import CPU
+from tinygradconv.backends import backend_named
 from tinygradconv.train.optim import SGD
 
 from .common import DEVICES, Benchmark, constant
@@ -58,6 +58,8 @@ class Batch(Benchmark):
         spec, shape = models.get(network)
         images = NETWORKS[network]
         self.model = spec.build(shape, seed=0)
+        if device != "cpu":
+            self.model = self.model.to(device)
         self.x = constant((images, *shape), device)
         self.labels = tgc.Tensor(np.random.default_rng(1).integers(0, self.model.output_shape[-1], images)).to(device)
         self.optimizer = SGD(self.model.parameters, momentum=0.9)
@@ -103,16 +105,16 @@ class ZooMemory(Batch):
 
     def track_peak_forward(self, device: str, network: str) -> int:
         """The most bytes of pooled arrays in use at once in a forward pass, beyond those in use before it; exact."""
-        return self._peak(self.forward)
+        return self._peak(device, self.forward)
 
     def track_peak_step(self, device: str, network: str) -> int:
         """The same for a training step."""
-        return self._peak(self.step)
+        return self._peak(device, self.step)
 
     @staticmethod
-    def _peak(call) -> int:
-        before = CPU.memory_statistics(reset_peak=True)["in_use"]
+    def _peak(device: str, call) -> int:
+        before = backend_named(device).memory_statistics(reset_peak=True)["in_use"]
         call()
-        return CPU.memory_statistics()["peak"] - before
+        return backend_named(device).memory_statistics()["peak"] - before
 
     track_peak_forward.unit = track_peak_step.unit = "bytes"

@@ -146,6 +146,31 @@ def test_parameters_are_named():
         assert not any(re.fullmatch(r"param\d+", name) for name in benchmark.param_names), benchmark.name
 
 
+def test_what_runs_on_a_gpu_is_waited_for(monkeypatch):
+    from benchmarks import common
+    waited = []
+    monkeypatch.setattr(common, "DEVICES", ["cpu", "cuda"])
+    monkeypatch.setattr(common, "finish", waited.append)
+
+    class Planted(common.Benchmark):
+        param_names = ["layer", "device"]
+
+        def prepare(self, layer, device):
+            """Nothing."""
+
+        def time_body(self, layer, device):
+            return waited.append(layer)
+
+    Planted().setup("a", "cuda")
+    Planted().time_body("b", "cpu")
+    assert waited == ["a", "cuda", "b", "cpu"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tinygradconv.backends.cuda.toolchain.obstacles", lambda: ["no driver"])
+        assert common.devices() == ["cpu"]
+        patch.setattr("tinygradconv.backends.cuda.toolchain.obstacles", list)
+        assert common.devices() == ["cpu", "cuda"]
+
+
 def test_the_configuration_measures_the_installed_package():
     text = "\n".join(line for line in (SUITE / "asv.conf.json").read_text().splitlines() if not line.lstrip().startswith("//"))
     configuration = json.loads(text)
