@@ -15,7 +15,8 @@ CALLS = ("open", "write", "fsync", "replace", "link", "unlink", "truncate", "clo
 class Disk:
     """Counts the calls that touch the disk, and does something instead of the `at`-th of them: of a write, after half of it.
 
-    With `lasting` it is also done instead of all calls after it that need room: the disk stays full.
+    With `lasting` it is also done instead of all calls after it that need room: the disk stays full. Nothing is flushed: what a killed
+    process has written is there all the same, and waiting for the real disk would be most of a test's time.
     """
 
     def __init__(self, at: int = 0, instead: Callable[[str], None] = lambda name: None, *, lasting: bool = False) -> None:
@@ -34,7 +35,7 @@ class Disk:
             elif name == "close":                          # a file that cannot be closed is closed all the same
                 function(*arguments)
             self.instead(name)
-        return function(*arguments)
+        return None if name == "fsync" else function(*arguments)
 
 
 @contextmanager

@@ -1,8 +1,9 @@
 """The training that `kills` kills: LeNet-5 with batch norm and dropout on the shipped digits, and everything that a recipe can ask for.
 
-As a program, `python -m tests.train.killed FOLDER [--call N] [--forget WHAT]` trains in FOLDER, or goes on there, and writes a last line
-with the number of its calls to the disk. With `--call` it kills itself with signal 9 instead of its N-th call (of a write: after half of
-it); with `--forget` its snapshots lack something, so that its end differs, which the test of the test needs.
+As a program, `python -m tests.train.killed FOLDER [--call N] [--forget WHAT] [--images N]` trains in FOLDER, or goes on there, and writes a
+last line with the number of its calls to the disk. With `--call` it kills itself with signal 9 instead of its N-th call (of a write: after
+half of it); with `--forget` its snapshots lack something, so that its end differs, which the test of the test needs; with `--images` it
+learns from so many of the digits only.
 """
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ import numpy as np
 
 from tests.train import faults
 from tinygradconv import data
-from tinygradconv.data import Loader
+from tinygradconv.data import DataSet, Loader, Split
 from tinygradconv.data.augment import Distort, Mixup
 from tinygradconv.spec import AvgPool, BatchNorm, Conv, Dense, Dropout, Flatten, Tanh
 from tinygradconv.train import curves, loop, sessions
@@ -54,6 +55,14 @@ def forget(what: str) -> None:
         Loader.batches = lambda self, epoch=0, start=0: islice(batches(self, epoch), len(self) - start)
 
 
+def few(digits: DataSet, images: int | None) -> DataSet:
+    """The data set with so many images to learn from, and a quarter as many to be judged by; all of them where none are asked for."""
+    if images is None:
+        return digits
+    first = [Split(split.images[:count], split.labels[:count]) for split, count in ((digits.train, images), (digits.test, images // 4))]
+    return dataclasses.replace(digits, train=first[0], test=first[1])
+
+
 def begin(folder: Path) -> sessions.Session:
     """A new run of SPEC by RECIPE."""
     digits = data.get("digits")
@@ -68,7 +77,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--call", type=int, default=0)
     parser.add_argument("--forget", choices=FORGET)
+    parser.add_argument("--images", type=int)
     asked = parser.parse_args(arguments)
+    digits = few(data.get("digits"), asked.images)
+    data.get = lambda *_: digits
     loop.train.__kwdefaults__["save_every"] = SAVE_EVERY
     curves.draw = lambda *_, **options: None               # drawn of the log alone, and for longer than the training takes
     if asked.forget:

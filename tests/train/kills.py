@@ -1,6 +1,6 @@
 """Kills a training at random moments with signal 9, lets it go on until it ends, and compares the end with one that was never killed.
 
-    python -m tests.train.kills 100 [--seed 0] [--threads 1,2] [--fork] [--forget ema]
+    python -m tests.train.kills 100 [--seed 0] [--threads 1,2] [--fork] [--images 1437] [--forget ema]
 
 Half of the kills come by the clock, uniformly over the time that the whole training takes, from the start of Python on; half instead of
 one of its calls to the disk (of a write: after half of it). A third of the runs are killed again on their way. A row is printed for every
@@ -43,9 +43,10 @@ class Sitting:
 
 
 def sit(folder: Path, *, after: float | None = None, call: int = 0, threads: int = 1, forget: str | None = None,
-        fork: bool = False) -> Sitting:
+        images: int | None = None, fork: bool = False) -> Sitting:
     """Train in the folder, or go on there; killed after so many seconds, or instead of a call to the disk, or never."""
-    arguments, begun = [str(folder), "--call", str(call), *(["--forget", forget] if forget else [])], time.monotonic()
+    begun, asked = time.monotonic(), {"--call": call, "--forget": forget, "--images": images}
+    arguments = [str(folder), *(f"{name}={value}" for name, value in asked.items() if value)]
     if fork:
         code, said = _forked(arguments, threads, folder.with_suffix(".said"))
     else:
@@ -130,18 +131,22 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--threads", default="1", help="how many threads a sitting may have, drawn for each; default: 1")
     parser.add_argument("--fork", action="store_true", help="copies of one process instead of new ones, killed at calls to the disk only: "
                                                             "quicker, and the same seed draws the very same kills")
-    parser.add_argument("--forget", choices=killed.FORGET, help="plant a fault: snapshots forget this")
+    parser.add_argument("--images", type=int, help="how many of the digits are learned from; default: all")
+    parser.add_argument("--forget", choices=killed.FORGET, nargs="+", default=[None],
+                        help="plant a fault: snapshots forget this; of several each run's forget another, in turns")
     asked = parser.parse_args(arguments)
     draw, threads, identical, more = random.Random(asked.seed), [int(number) for number in asked.threads.split(",")], 0, 0
     with tempfile.TemporaryDirectory() as place:
-        whole = sit(Path(place) / "whole", threads=threads[0], fork=asked.fork)
+        options = {"fork": asked.fork, "images": asked.images}
+        whole = sit(Path(place) / "whole", threads=threads[0], **options)
         if whole.code:
             raise RuntimeError(f"the training fails without any kill:\n{whole.said}")
         expected = end(Path(place) / "whole")
         print(f"never killed: {whole.seconds:.2f} s, {whole.calls} calls to the disk", flush=True)
         for number in range(1, asked.kills + 1):
             folder = Path(place) / str(number)
-            moments = train_killed(folder, draw, whole, threads, forget=asked.forget, fork=asked.fork)
+            forget = asked.forget[(number - 1) % len(asked.forget)]
+            moments = train_killed(folder, draw, whole, threads, forget=forget, **options)
             found = end(folder)
             differing = [name for name in {**expected, **found} if expected.get(name) != found.get(name)]
             identical, more = identical + (not differing), more + len(moments) - 1

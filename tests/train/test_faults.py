@@ -73,7 +73,8 @@ def test_wherever_a_disk_fails_the_snapshot_before_stands_and_the_end_is_the_sam
             found, _ = Run.open(folder).load()
             assert found.model["weight"].tobytes() == state(found.position.step).model["weight"].tobytes()
             assert not [name for name in contents(folder) if name.endswith(".new")], "what was begun is removed"
-        two_steps(folder)
+        with disk():
+            two_steps(folder)
         assert contents(folder) == expected, f"call {at}, {sound.calls[at - 1]}"
         shutil.rmtree(folder)
     assert failed > 0.8 * len(sound.calls)                # the rest are second names and leftovers, which a run can do without
