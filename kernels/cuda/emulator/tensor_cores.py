@@ -12,12 +12,14 @@ The products are exact and the sum is rounded once here; hardware rounds (trunca
 """
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
 
 LANES = np.arange(32)
 G, T = LANES // 4, LANES % 4
+C_ROWS, C_COLUMNS = G[:, None] + 8 * (np.arange(4) // 2), 2 * T[:, None] + np.arange(4) % 2
 
 
 def _floats(bits: np.ndarray) -> np.ndarray:
@@ -39,23 +41,23 @@ def bf16_values(bits: np.ndarray) -> np.ndarray:
     return _floats(bits.astype(np.uint32) << 16)
 
 
+@cache
+def _places(per_register: int) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
+    """Where the numbers in a warp's registers stand in A and in B: (rows, columns) of each (lane, register, number)."""
+    register, number = np.arange(4)[:, None], np.arange(per_register)
+    g, k = G[:, None, None], per_register * T[:, None, None] + number
+    return (g + 8 * (register % 2), k + 4 * per_register * (register // 2)), (k + 4 * per_register * register[:2], g)
+
+
 def product(operands: list[Any], numbers: Any, per_register: int) -> list[tuple]:
     """c + a·b of a warp: 32 × (a, b, c) in fragments; returns each lane's four sums."""
-    a, b, c = ([part[k] for part in operands] for k in range(3))
-    a, b = numbers(np.array(a, np.uint64)), numbers(np.array(b, np.uint64))          # (lane, register, number)
+    a, b, c = zip(*operands)
+    places_a, places_b = _places(per_register)
     left, right = np.zeros((16, 8 * per_register)), np.zeros((8 * per_register, 8))
-    for number in range(per_register):
-        k = per_register * T + number
-        for register in range(4):
-            left[G + 8 * (register % 2), k + 4 * per_register * (register // 2)] = a[:, register, number]
-        for register in range(2):
-            right[k + 4 * per_register * register, G] = b[:, register, number]
+    left[places_a], right[places_b] = numbers(np.array(a, np.uint32)), numbers(np.array(b, np.uint32))
     with np.errstate(all="ignore"):
-        sums = left @ right
-        for register in range(4):
-            sums[G + 8 * (register // 2), 2 * T + register % 2] += np.array(c, np.float32)[:, register]
-        sums = sums.astype(np.float32)
-    return [tuple(sums[G[lane] + 8 * (r // 2), 2 * T[lane] + r % 2] for r in range(4)) for lane in LANES]
+        sums = (left @ right)[C_ROWS, C_COLUMNS] + np.array(c, np.float32)
+        return list(map(tuple, sums.astype(np.float32)))
 
 
 def mma_tf32(operands: list[Any]) -> list[tuple]:
