@@ -238,6 +238,7 @@ def test_on_the_cpu_it_is_the_function():
     assert seen == [1.0, 2.0, 3.0]
     x = tgc.Tensor([1.0], requires_grad=True)
     assert step(x, 2.0)[0].requires_grad
+    assert step(np.ones(2, np.float32), 2.0)[0].tolist() == [2, 2]              # of any argument
     step.forget()
 
 

@@ -58,10 +58,12 @@ class Captured:
     def __call__(self, *arguments: Any, **named: Any) -> Any:
         """function(*arguments, **named)."""
         leaves: list[Any] = []
-        key = form((arguments, named), lambda part: _described(part, leaves)), recording(), _settings()
+        form((arguments, named), leaves.append)
         gpu = self._place(leaves)
         if recorder or gpu is None:
             return self._seen(arguments, named)
+        leaves.clear()
+        key = form((arguments, named), lambda part: _described(part, leaves)), recording(), _settings()
         with self._lock:
             return self._run(gpu, key, arguments, named, leaves)
 
