@@ -9,7 +9,7 @@ chunks are then added up, in their order, by whoever needs the totals. The cut i
 """
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 from .host import blocks
@@ -31,6 +31,7 @@ class Columns(NamedTuple):
     chunks: int
 
 
+@lru_cache(maxsize=1024)
 def columns(M: int, C: int, width: int, each: int) -> Columns:
     """The cut of M rows of C channels for threads that take `width` channels of `each` rows at once.
 

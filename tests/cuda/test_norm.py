@@ -67,7 +67,7 @@ def test_batch_norm(batch):
 
 
 def test_batch_norm_in_whole_blocks():
-    check_batch_norm(kernels, 140, 17, np.float32, True, 1)
+    check_batch_norm(kernels, 40, 17, np.float32, True, 1)
 
 
 def test_nothing_is_launched_for_no_channels():
@@ -126,14 +126,14 @@ def test_arrays_whose_addresses_do_not_allow_wide_loads():
 
 
 def test_the_size_of_the_gpu_changes_no_bit():
-    x, g, scale = normal((70, 36), np.float32), normal((70, 36), np.float32, 1), normal(36, np.float32, 2)
+    x, g, scale = normal((30, 17), np.float32), normal((30, 17), np.float32, 1), normal(17, np.float32, 2)
     results = []
     for multiprocessors in (1, 5):
         device = EmulatedDevice()
         device.multiprocessors = multiprocessors
-        forward = both(SMALL, "batch_norm_forward", (x, scale, scale, g), (x.shape, 36, 36), (0.1, 1), np.float32, device)
+        forward = both(SMALL, "batch_norm_forward", (x, scale, scale, g), (x.shape, 17, 17), (0.1, 1), np.float32, device)
         (y, _), (mean, _), (variance, _) = forward
-        backward = both(SMALL, "batch_norm_backward", (g, x, y, scale, mean, variance), (x.shape, 36, 36, None), (0.1, 1), np.float32,
+        backward = both(SMALL, "batch_norm_backward", (g, x, y, scale, mean, variance), (x.shape, 17, 17, None), (0.1, 1), np.float32,
                         device)
         results.append([ours.tobytes() for ours, _ in forward + backward])
     assert results[0] == results[1]
