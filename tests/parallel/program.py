@@ -1,6 +1,7 @@
 """What the tests start under mpirun: a small training with dropout, batch norm and augmentation.
 
-    program.py losses                      trains in several ways; prints what was seen of each as one line of JSON
+    program.py losses FOLDER               trains in several ways, all ranks together and then the first two; prints what was seen as one line
+                                           of JSON. The first two also train into FOLDER, as `run` does
     program.py run FOLDER                  trains in FOLDER, or goes on there, with a snapshot after every step
     program.py run FOLDER FAULT RANK STEP  the same, and at that step this happens in that rank: TERM, KILL, raise or drift
 
@@ -18,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from tests.train import toy
-from tinygradconv.parallel import checksum, ranks
+from tinygradconv.parallel import checksum, launch, ranks
 from tinygradconv.spec import BatchNorm, Conv, Dense, Dropout, Flatten, ReLU, Residual
 from tinygradconv.tensor import Tensor
 from tinygradconv.train import loop
@@ -86,6 +87,7 @@ def run(group, folder):
 
 def plant(group, fault, rank, at):
     """Make a fault happen just before a step of one rank."""
+    launch.FIRST_WORD = 0.05
     if group.rank != rank:
         return
     step = Training.step
@@ -102,14 +104,27 @@ def plant(group, fault, rank, at):
     Training.step = faulty
 
 
+def every_way(group, folder):
+    """Several trainings by all ranks, the same by the first two, and a run of those; the exit code."""
+    from mpi4py import MPI
+
+    from tinygradconv.parallel.mpi import MPIGroup
+    first_two = MPI.COMM_WORLD.Split(group.rank < 2)
+    seen = [{"ranks": group.size, **{name: losses(group, *way) for name, way in WAYS.items()}}]
+    if group.rank < 2:
+        pair = MPIGroup(first_two)
+        seen.append({"ranks": pair.size, **{name: losses(pair, *way) for name, way in WAYS.items()}})
+        run(pair, folder)
+    if group.leads:
+        print(json.dumps(seen))
+    return 0
+
+
 def main(what, folder="", fault="", rank="0", step="0"):
     """The program; see the module."""
     with ranks() as group:
         if what == "losses":
-            seen = {name: losses(group, *way) for name, way in WAYS.items()}
-            if group.leads:
-                print(json.dumps({"ranks": group.size, **seen}))
-            return 0
+            return every_way(group, Path(folder))
         if fault:
             plant(group, fault, int(rank), int(step))
         return run(group, Path(folder))

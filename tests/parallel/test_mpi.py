@@ -48,13 +48,19 @@ def apart(a, b):
                max(np.abs(np.subtract(a["weights"][path], b["weights"][path])).max() for path in a["weights"]))
 
 
-@pytest.mark.parametrize("count", [2, 3])
-def test_ranks_learn_what_one_process_learns_from_the_whole_batch(alone, count):
-    """In float64 to 10⁻¹², in float32 to 10⁻⁵; the rows of a batch are 5 and 4, or 3 each, and in every fourth 1 and none."""
-    done = start(count, "losses")
+@pytest.fixture(scope="module")
+def together(tmp_path_factory):
+    """What three ranks, and two of them, see of the whole batches, by their number; and the bytes in which a run of the two ends."""
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    done = start(3, "losses", folder)
     assert done.returncode == 0, done.stderr
-    seen = json.loads(done.stdout)
-    assert seen["ranks"] == count
+    return {seen["ranks"]: seen for seen in json.loads(done.stdout)}, (folder / "last.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_ranks_learn_what_one_process_learns_from_the_whole_batch(alone, together, count):
+    """In float64 to 10⁻¹², in float32 to 10⁻⁵; the rows of a batch are 5 and 4, or 3 each, and in every fourth 1 and none."""
+    seen = together[0][count]
     for name, within in (("float64", 1e-12), ("float32", 1e-5)):
         assert len(seen[name]["losses"]) == 8
         assert apart(seen[name], alone[name]) < within
@@ -66,45 +72,40 @@ def test_ranks_learn_what_one_process_learns_from_the_whole_batch(alone, count):
     assert len(set(own["checksums"])) == 1                                                      # running statistics too
 
 
-@pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory):
-    """The bytes in which a run of two ranks ends."""
-    folder = tmp_path_factory.mktemp("whole") / "run"
-    done = start(2, "run", folder)
-    assert done.returncode == 0, done.stderr
-    return (folder / "last.safetensors").read_bytes()
-
-
-@pytest.mark.parametrize(("fault", "rank", "code"), [("TERM", 1, 143), ("INT", 0, 130), ("KILL", 1, None)])
-def test_a_signal_to_one_rank_stops_all_and_the_run_goes_on_to_the_same_bits(uninterrupted, tmp_path, fault, rank, code):
+def test_a_signal_to_one_rank_stops_all_and_the_run_goes_on_to_the_same_bits(together, tmp_path):
+    """One run: stopped in its second step by SIGTERM, killed before its sixth, and then left alone."""
     folder = tmp_path / "run"
-    done = start(2, "run", folder, fault, rank, 3)
-    at = json.loads((folder / "state.json").read_text())["position"]["step"]
-    if code is None:
-        assert done.returncode != 0 and at == 3
-    else:
-        assert (done.returncode, at) == (code, 4), done.stderr                 # the step in which it came is finished, and saved
+
+    def step():
+        return json.loads((folder / "state.json").read_text())["position"]["step"]
+    done = start(2, "run", folder, "TERM", 1, 1)
+    assert (done.returncode, step()) == (143, 2), done.stderr                      # the step in which it came is finished, and saved
+    done = start(2, "run", folder, "KILL", 1, 5)
+    assert done.returncode != 0 and step() == 5
     assert start(2, "run", folder).returncode == 0
-    assert (folder / "last.safetensors").read_bytes() == uninterrupted
+    assert (folder / "last.safetensors").read_bytes() == together[1]
 
 
-@pytest.mark.parametrize(("fault", "rank", "said"), [("raise", 1, "tinygradconv: rank 1 of 2: planted\n"),
-                                                     ("raise", 0, "tinygradconv: rank 0 of 2: planted\n"),
-                                                     ("drift", 1, "after epoch 1 the weights of rank 1 are not those of rank 0. ")])
-def test_an_error_in_one_rank_ends_all_and_is_said(tmp_path, fault, rank, said):
-    done = start(2, "run", tmp_path / "run", fault, rank, 2)
+def test_an_error_in_one_rank_ends_all_and_is_said(tmp_path):
+    done = start(2, "run", tmp_path / "run", "raise", 1, 2)
     assert done.returncode == 1
-    assert said in done.stderr
+    assert "tinygradconv: rank 1 of 2: planted\n" in done.stderr
 
 
-def test_the_command_trains_with_two_and_says_everything_once(tmp_path):
-    done = mpirun(2, "-m", "tinygradconv", "train", "lenet5", "--epochs", "1", "--batch-size", "256", "--out", tmp_path / "run")
+TRAINS_AND_TESTS = """
+import sys
+from tinygradconv import cli
+sys.exit(cli.main(["train", "lenet5", "--epochs", "1", "--batch-size", "256", "--out", sys.argv[1]]) or cli.main(["eval", sys.argv[1]]))
+"""
+
+
+def test_the_commands_train_and_test_with_two_and_say_everything_once(tmp_path):
+    done = mpirun(2, "-c", TRAINS_AND_TESTS, tmp_path / "run")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("test accuracy ") and done.stdout.count("\n") == 1
+    trained, tested = done.stdout.splitlines()
+    assert trained.startswith("test accuracy ") and tested == trained
     assert done.stderr.count("1,437 images") == done.stderr.count("epoch 1/1") == 1
     assert json.loads((tmp_path / "run" / "config.json").read_text())["versions"]["ranks"] == "2"
-    tested = mpirun(2, "-m", "tinygradconv", "eval", tmp_path / "run")
-    assert (tested.returncode, tested.stdout) == (0, done.stdout), tested.stderr
     other = subprocess.run([MPIRUN, "-n", "1", sys.executable, "-m", "tinygradconv", "train", "--resume", str(tmp_path / "run"),
                             ":", "-n", "1", sys.executable, "-m", "tinygradconv", "train", "lenet5"],
                            cwd=ROOT, capture_output=True, text=True, timeout=120, env={**os.environ, **OPEN_MPI})

@@ -8,7 +8,7 @@ import pytest
 
 from tests.parallel.threads import together
 from tests.train import toy
-from tinygradconv.train import train
+from tinygradconv.train import Callback, train
 from tinygradconv.train.weights import weights_of
 
 
@@ -30,3 +30,16 @@ def test_there_are_no_parts_without_rows(sync):
         assert more_loss == most_loss
         assert all(np.array_equal(more_weights[path], array) for path, array in most_weights.items())
         assert all((array > 0).all() for path, array in more_weights.items() if path.endswith("running_var"))
+
+
+def test_weights_that_drift_apart_end_the_training():
+    def work(group):
+        model = toy.SPEC.build((7, 7, 1), seed=5)
+
+        class Drifting(Callback):
+            def step(self, training, loss, images, correct):
+                next(iter(model.parameters.values())).data[...] += 1e-3
+        # Rank 0 alone tells its callbacks.
+        train(model, toy.data(), replace(toy.RECIPE, epochs=1), seed=5, callbacks=[Drifting()], workers=group, loader_workers=0)
+    with pytest.raises(RuntimeError, match=r"^after epoch 1 the weights of rank 1 are not those of rank 0\. "):
+        together(2, work)
