@@ -29,7 +29,7 @@ from tinygradconv.spec import (
     Tanh,
 )
 from tinygradconv.spec.initial import Constant
-from tinygradconv.train import LossError, Recipe, clip_by_global_norm
+from tinygradconv.train import LossError, Recipe, clip_by_global_norm, sessions
 from tinygradconv.train.ema import EMA
 from tinygradconv.train.evaluate import evaluate
 from tinygradconv.train.optim import LARS, SGD, Adam, AdamW, Muon, RMSprop
@@ -116,6 +116,14 @@ def test_a_whole_training_runs_there(gpu):
     with tgc.settings(backend="reference"):
         expected = run("cpu")
     compare(run("cuda"), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_a_run_is_trained_there_and_judged_here(gpu, tmp_path, capsys):
+    session = sessions.begin("lenet5", epochs=1, batch_size=500, seed=3, out=str(tmp_path / "run"), device="cuda")
+    assert session.train() == 0 and session.device == "cuda" and session.run.config["versions"]["kernels"] == "sm_90, fp32"
+    assert session._learner(data.get("digits")).device == "cuda" and {"sgd", "adam"} & set(gpu.ran)
+    trained = capsys.readouterr().out.splitlines()[-1]
+    assert sessions.reopen(tmp_path / "run").evaluate() == trained
 
 
 def test_a_training_that_diverges_there_is_stopped_with_the_op(gpu):

@@ -7,7 +7,7 @@ from typing import Any
 
 from .arguments import integer, number
 
-SETTLED = ("data", "recipe", "seed", "out")                      # when a run is begun; so are the fields of its recipe:
+SETTLED = ("data", "recipe", "seed", "out", "device")                      # when a run is begun; so are the fields of its recipe:
 FIELDS = ("epochs", "batch_size", "rate", "ema", "clip", "accumulate", "patience", "sync_batch_norm")
 
 
@@ -25,6 +25,7 @@ def add(commands: Any) -> None:
     train.add_argument("--seed", metavar="N", type=integer(0), help="decides weights, order and augmentation; default: 0")
     train.add_argument("--out", metavar="RUN",
                        help="the folder of the run, new or empty; default: runs/MODEL-DATA, with a number where that is taken")
+    train.add_argument("--device", choices=("cpu", "cuda"), help="where to learn: cuda is a GPU (tinygradconv doctor); default: cpu")
     _add_fields(train.add_argument_group("changes to the recipe"))
     train.add_argument("--workers", metavar="N", type=integer(0, 64),
                        help="threads that make batches while the model learns; 0: none. It changes no bit of the result; default: 0 for "
@@ -71,4 +72,4 @@ def _session(asked: argparse.Namespace, ranks: int) -> Any:
     if asked.resume is not None:
         return sessions.reopen(Path(asked.resume))
     return sessions.begin(asked.model, data=asked.data, data_dir=asked.data_dir, recipe=asked.recipe, seed=asked.seed or 0, out=asked.out,
-                          ranks=ranks, **{name: getattr(asked, name) for name in FIELDS})
+                          ranks=ranks, device=asked.device or "cpu", **{name: getattr(asked, name) for name in FIELDS})

@@ -6,7 +6,7 @@ import platform
 from pathlib import Path
 
 from tinygradconv.settings import get as setting
-from tinygradconv.train.sessions import versions
+from tinygradconv.train.config import versions
 
 PROCESSORS = Path("/proc/cpuinfo")
 

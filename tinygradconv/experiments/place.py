@@ -16,7 +16,7 @@ from typing import Any
 
 from tinygradconv.data import DataSet
 from tinygradconv.interop.files import write_whole
-from tinygradconv.train.sessions import versions
+from tinygradconv.train.config import versions
 from tinygradconv.train.snapshot import Run
 from tinygradconv.train.weights import load_weights
 

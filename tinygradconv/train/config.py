@@ -2,9 +2,17 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.metadata
 import json
+import platform
 from collections.abc import Mapping
 from typing import Any
+
+import numpy as np
+
+from tinygradconv.backends import backend_named
+from tinygradconv.backends.cpu import instruction_set
+from tinygradconv.settings import get as setting
 
 FORMAT = 2
 
@@ -39,3 +47,15 @@ def from_bytes(data: bytes, name: str) -> dict[str, Any]:
 
 def _checksum(values: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+
+def versions(ranks: int = 1, device: str = "cpu") -> dict[str, str]:
+    """What the bits of a result depend on: versions, what the kernels are compiled for, and how many ranks share each batch."""
+    try:
+        own = importlib.metadata.version("tinygradconv")
+    except importlib.metadata.PackageNotFoundError:
+        own = "not installed"                                          # a checkout beside its compiled kernels
+    compiled = "reference" if setting("backend") == "reference" else instruction_set()
+    if device == "cuda":
+        compiled = f"{backend_named(device).driver.architecture}, {setting('precision')}"
+    return {"tinygradconv": own, "numpy": np.__version__, "python": platform.python_version(), "kernels": compiled, "ranks": str(ranks)}

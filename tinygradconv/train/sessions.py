@@ -2,10 +2,8 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.metadata
 import json
 import os
-import platform
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -16,18 +14,18 @@ import numpy as np
 
 from tinygradconv import data as data_sets
 from tinygradconv import models
-from tinygradconv.backends.cpu import instruction_set
+from tinygradconv.backends import backend_named
 from tinygradconv.data import DataSet, Loader
 from tinygradconv.data.loader import workers_for
 from tinygradconv.data.picture import kept
 from tinygradconv.geometry import integer
 from tinygradconv.interop import safetensors
 from tinygradconv.parallel import Group
-from tinygradconv.settings import get as setting
 from tinygradconv.spec import Spec
 
 from .callbacks import Callback
 from .clip import GradientError
+from .config import versions
 from .curves import Curves
 from .diverged import LossError
 from .evaluate import accuracy_line, evaluate
@@ -47,11 +45,13 @@ KEYS = ("model", "data", "data_dir", "data_crc32", "seed", "recipe", "spec", "ve
 
 
 def begin(model: str, *, data: str | None = None, data_dir: str | None = None, recipe: str | None = None, seed: int = 0,
-          out: str | None = None, ranks: int = 1, **changes: Any) -> Session:
+          out: str | None = None, ranks: int = 1, device: str = "cpu", **changes: Any) -> Session:
     """A new run: what was asked for is settled, tried out (model, data set, recipe) and written to config.json. ValueError, OSError.
 
-    `changes` are fields of the recipe: epochs, batch_size, rate, ema, …; None leaves one as it is. `ranks` train it, which is noted.
+    `changes` are fields of the recipe: epochs, batch_size, rate, ema, …; None leaves one as it is. `ranks` train it, which is noted, on
+    `device`: "cuda" is a GPU (RuntimeError says why there is none).
     """
+    backend_named(device)
     models.get(model)                                # an unknown model says so before a data set is downloaded
     data = data_sets.name_of(data or DEFAULT_DATA.get(model, "digits"), data_dir)
     name, chosen = recipe_named(recipe, model, data)
@@ -65,7 +65,7 @@ def begin(model: str, *, data: str | None = None, data_dir: str | None = None, r
     config = {"model": model, "data": data, "data_dir": data_dir and str(Path(data_dir).resolve()), "data_crc32": data_set.checksum(),
               "input": list(data_set.input_shape), "epochs": chosen.epochs, "batch_size": chosen.batch_size, "seed": seed,
               "recipe": {"name": name, **chosen.to_json()}, "spec": json.loads(spec.to_json()),
-              "versions": versions(ranks), **kept(data_set)}
+              "device": device, "versions": versions(ranks, device), **kept(data_set)}
     return Session(Run.create(Path(out) if out else free_folder(Path("runs") / f"{model}-{data_set.name}"), config), data_set)
 
 
@@ -83,16 +83,6 @@ def joined(group: Group, make: Callable[[], Session]) -> Session:
         session = Session(Run(Path(folder), config))
     session.group = group
     return session
-
-
-def versions(ranks: int = 1) -> dict[str, str]:
-    """What the bits of a result depend on: versions, the instruction set of the kernels, and how many ranks share each batch."""
-    try:
-        own = importlib.metadata.version("tinygradconv")
-    except importlib.metadata.PackageNotFoundError:
-        own = "not installed"                                          # a checkout beside its compiled kernels
-    return {"tinygradconv": own, "numpy": np.__version__, "python": platform.python_version(),
-            "kernels": "reference" if setting("backend") == "reference" else instruction_set(), "ranks": str(ranks)}
 
 
 class Session:
@@ -124,6 +114,15 @@ class Session:
         """The model that the run's spec describes, with the weights that its seed draws."""
         return Spec.from_json(json.dumps(self.run.config["spec"])).build(shape, seed=self.run.config["seed"])
 
+    @property
+    def device(self) -> str:
+        """Where the run is trained."""
+        return self.run.config.get("device", "cpu")
+
+    def _learner(self, data: DataSet) -> Any:
+        """The model, where it is trained."""
+        return self.model(data.input_shape).to(self.device)
+
     def train(self, data_dir: str | None = None, *, tensorboard: bool = False, workers: int | None = None) -> int:
         """Train to the end; prints the test accuracy as the last line. Returns the exit code: 0, or 128 + the signal that stopped it.
 
@@ -151,7 +150,7 @@ class Session:
             self.group.barrier()                             # what was missing is downloaded: now the others may look for it
             self._introduce(data, recipe, "" if state is None else f", going on after step {state.position.step}")
             try:
-                at = train(self.model(data.input_shape), data, recipe, seed=run.config["seed"], run=run, loader_workers=workers,
+                at = train(self._learner(data), data, recipe, seed=run.config["seed"], run=run, loader_workers=workers,
                            callbacks=self._watchers(tensorboard), workers=self.group)
             except Interrupted as stopped:
                 say(f"stopped, and saved. tinygradconv train --resume {run.folder} goes on")
@@ -173,7 +172,7 @@ class Session:
         self.group.barrier()
         data = self.data(data_dir)
         try:
-            train(self.model(data.input_shape), data, self.recipe(), seed=self.run.config["seed"], loader_workers=workers,
+            train(self._learner(data), data, self.recipe(), seed=self.run.config["seed"], loader_workers=workers,
                   workers=self.group)
         except Interrupted as stopped:
             return 128 + stopped.number
@@ -184,7 +183,7 @@ class Session:
 
     def _introduce(self, data: DataSet, recipe: Recipe, going_on: str) -> None:
         """Say what is trained, and what of it may differ from how it was begun."""
-        config, seen = self.run.config, versions(self.group.size)
+        config, seen = self.run.config, versions(self.group.size, self.device)
         changed = [f"{name} {old} → {seen.get(name)}" for name, old in config["versions"].items() if seen.get(name) != old]
         if changed:
             say(f"{self.run.folder} was begun with other versions ({', '.join(changed)}): its end may differ in the last bits")
