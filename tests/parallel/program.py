@@ -1,7 +1,7 @@
 """What the tests start under mpirun: a small training with dropout, batch norm and augmentation.
 
-    program.py losses FOLDER               trains in several ways, all ranks together and then the first two; prints what was seen as one line
-                                           of JSON. The first two also train into FOLDER, as `run` does
+    program.py losses FOLDER               trains in several ways, all ranks together and then the first two; prints what was seen as one
+                                           line of JSON. The first two also train into FOLDER, as `run` does
     program.py run FOLDER                  trains in FOLDER, or goes on there, with a snapshot after every step
     program.py run FOLDER FAULT RANK STEP  the same, and at that step this happens in that rank: TERM, KILL, raise or drift
 
