@@ -156,7 +156,6 @@ def _unary(returns, takes, write):
 tf32 = _unary(types.uint32, types.float32, lambda b, x: assembly(b, I32, "cvt.rna.tf32.f32 $0, $1;", "=r,f", [x]))
 bf16 = _unary(types.uint16, types.float32, lambda b, x: assembly(b, I16, "cvt.rn.bf16.f32 $0, $1;", "=h,f", [x]))
 rcp = _unary(types.float32, types.float32, lambda b, x: assembly(b, F32, "rcp.approx.ftz.f32 $0, $1;", "=f,f", [x]))
-bits_of = _unary(types.uint32, types.float32, lambda b, x: b.bitcast(x, I32))
 float_of = _unary(types.float32, types.uint32, lambda b, u: b.bitcast(u, F32))
 float_of_bf16 = _unary(types.float32, types.uint16, lambda b, u: b.bitcast(b.shl(b.zext(u, I32), I32(16)), F32))
 
@@ -167,6 +166,14 @@ def bf16_pair(typing, low, high):
     def generate(context, builder, signature, arguments):
         return assembly(builder, I32, "cvt.rn.bf16x2.f32 $0, $2, $1;", "=r,f,f", list(arguments))
     return types.uint32(types.float32, types.float32), generate
+
+
+@intrinsic
+def bits_of(typing, x):
+    """The bits of a float32 or a float64."""
+    number = types.uint64 if x == types.float64 else types.uint32
+    kind = types.float64 if x == types.float64 else types.float32
+    return number(kind), lambda context, builder, signature, arguments: builder.bitcast(arguments[0], ir.IntType(number.bitwidth))
 
 
 @intrinsic

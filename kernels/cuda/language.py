@@ -106,7 +106,7 @@ PTX_WORDS = {
     "bf16_pair": "bf16_pair(low, high): two of them in a uint32, low in the lower half",
     "float_of_bf16": "float_of_bf16(u): the float32 that a bfloat16's bits (uint16) stand for",
     "pointer": "pointer(address, T): the memory at an address (int64), as numbers of type T: of an array that the launch `reaches`",
-    "bits_of": "bits_of(x): a float32's bits as uint32",
+    "bits_of": "bits_of(x): a float32's bits as uint32, a float64's as uint64",
     "float_of": "float_of(u): the float32 with these bits",
     "shuffle_down": "shuffle_down(x, d): x of the lane d further on; a lane with none keeps its own. All 32 lanes take part",
     "shuffle_xor": "shuffle_xor(x, m): x of the lane whose number is this one's ^ m. All 32 lanes take part",

@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable
 from functools import cache
 
+from ..cuda import angles
 from ..cuda.language import DeviceFunction, Scalar, device, ptx, uint8
 
 
@@ -23,6 +24,7 @@ def sigmoid(T: Scalar) -> DeviceFunction:
 def _unary(T: Scalar) -> dict[str, Callable]:
     """Functions of one floating number."""
     logistic = sigmoid(T)
+    sine, cosine, tangent = angles.sine(T), angles.cosine(T), angles.tangent(T)
     root_half, infinity = float(T(math.sqrt(0.5))), math.inf
     return {
         "negative": lambda x: -x,
@@ -34,9 +36,9 @@ def _unary(T: Scalar) -> dict[str, Callable]:
         "log1p": lambda x: math.log1p(x),
         "sqrt": lambda x: math.sqrt(x),
         "square": lambda x: x * x,
-        "sin": lambda x: math.sin(x),
-        "cos": lambda x: math.cos(x),
-        "tan": lambda x: math.tan(x),
+        "sin": lambda x: sine(x),
+        "cos": lambda x: cosine(x),
+        "tan": lambda x: tangent(x),
         "sinh": lambda x: math.sinh(x),
         "cosh": lambda x: math.cosh(x),
         "tanh": lambda x: math.tanh(x),
@@ -66,7 +68,7 @@ def _tests(T: Scalar) -> dict[str, Callable]:
 
 def _binary(T: Scalar) -> dict[str, Callable]:
     """Functions of two floating numbers."""
-    logistic = sigmoid(T)
+    logistic, sine, cosine = sigmoid(T), angles.sine(T), angles.cosine(T)
     erf_at_0, normal_at_0 = 1.1283791670955126, 0.3989422804014327                 # 2 / √π and 1 / √(2π)
     return {
         "add": lambda a, b: a + b,
@@ -85,8 +87,8 @@ def _binary(T: Scalar) -> dict[str, Callable]:
         "abs_slope": lambda a, b: a if b > T(0) else (-a if b < T(0) else a * b),
         "expm1_slope": lambda a, b: a * (b + T(1)),
         "tan_slope": lambda a, b: a * (T(1) + b * b),
-        "sin_slope": lambda a, b: a * math.cos(b),
-        "cos_slope": lambda a, b: a * -math.sin(b),
+        "sin_slope": lambda a, b: a * cosine(b),
+        "cos_slope": lambda a, b: a * -sine(b),
         "sinh_slope": lambda a, b: a * math.cosh(b),
         "cosh_slope": lambda a, b: a * math.sinh(b),
         "silu_slope": lambda a, b: a * (logistic(b) * (T(1) + b * (T(1) - logistic(b)))),

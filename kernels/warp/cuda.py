@@ -9,6 +9,7 @@ import math
 from functools import cache
 from typing import Any
 
+from ..cuda.angles import sine_and_cosine
 from ..cuda.host import blocks
 from ..cuda.language import CudaKernel, Scalar, cuda, device, float32, float64, int32, int64, kernel, scalar_of, uint8
 from ..cuda.walk import quotient
@@ -88,7 +89,7 @@ def distortion_maps() -> CudaKernel:
         if n < N:
             angle, slant = rotation * even(bits, n), shear * even(bits, 3 * N + n)
             down, across = math.exp(scale * even(bits, N + n)), math.exp(scale * even(bits, 2 * N + n))
-            cosine, sine, m = math.cos(angle), math.sin(angle), 6 * n
+            (sine, cosine), m = sine_and_cosine(angle), 6 * n
             a, b = cosine * down, (cosine * slant + sine) * across
             c, d = -sine * down, (cosine - sine * slant) * across
             maps[m], maps[m + 1], maps[m + 2] = a, b, shift * even(bits, 4 * N + n) - (a * row + b * column) + row

@@ -174,7 +174,7 @@ class PtxWords:
         return pointed_to(self._launch, address, T)
 
     def bits_of(self, x: Any) -> int:
-        return int(float32(x).view(np.uint32))
+        return int(x.view(np.uint64) if isinstance(x, np.float64) else float32(x).view(np.uint32))
 
     def float_of(self, u: int) -> np.float32:
         return np.uint32(uint32(u)).view(np.float32)
