@@ -18,8 +18,10 @@ import traceback
 from collections.abc import Callable, Hashable, Iterator
 from typing import Any, NoReturn
 
+import numpy as np
+
 from tinygradconv.backends import loaded
-from tinygradconv.backends.live import CannotRecord, Cold, recorder
+from tinygradconv.backends.live import CannotRecord, Cold, recording_here
 from tinygradconv.settings import current
 from tinygradconv.structure import form, mapped
 from tinygradconv.tape import recording
@@ -60,7 +62,7 @@ class Captured:
         leaves: list[Any] = []
         form((arguments, named), leaves.append)
         gpu = self._place(leaves)
-        if recorder or gpu is None:
+        if recording_here() is not None or gpu is None:
             return self._seen(arguments, named)
         leaves.clear()
         key = form((arguments, named), lambda part: _described(part, leaves)), recording(), _settings()
@@ -89,9 +91,9 @@ class Captured:
     def _seen(self, arguments: Any, named: Any) -> Any:
         """Call the function, and see whether it computes on the GPU though none of its arguments is there."""
         gpu = loaded("cuda")
-        before = gpu.device.launches if gpu is not None and not recorder else 0
+        before = 0 if gpu is None else gpu.device.launches
         result = self.function(*arguments, **named)
-        if gpu is not None and not recorder and gpu.device.launches > before:
+        if gpu is not None and recording_here() is None and gpu.device.launches > before:
             self._gpu = gpu
         return result
 
@@ -139,7 +141,7 @@ class _Recorded:
             self._inputs = [self._stand_in(gpu, i, leaf, next(names)) for i, leaf in enumerate(leaves)]
         places = iter(self._inputs)
         given, keywords = mapped((arguments, named), lambda part: next(places) if _is_leaf(part) else part)
-        self.graph = record(gpu.driver, gpu.device, pool, self._recording, lambda: self._checked(captured.function(*given, **keywords)))
+        self.graph = record(gpu, pool, self._recording, lambda: self._checked(captured.function(*given, **keywords)))
 
     def _stand_in(self, gpu: Any, i: int, leaf: Any, name: str) -> Any:
         """What the function gets in the place of an argument: a tensor of its shape, a number that is read at each call."""
@@ -171,14 +173,14 @@ class _Recorded:
 
 def _is_leaf(value: Any) -> bool:
     """Whether a part of an argument may change from call to call."""
-    return isinstance(value, (Tensor, int, float)) and not isinstance(value, bool)
+    return isinstance(value, (Tensor, int, float, np.number)) and not isinstance(value, bool)
 
 
 def _described(value: Any, leaves: list[Any]) -> Hashable:
     """What of a part of an argument decides which recording it is for; tensors and numbers are put into `leaves`."""
     if _is_leaf(value):
         leaves.append(value)
-        return (value.shape, value.dtype, value.requires_grad, value.device) if isinstance(value, Tensor) else ("number", type(value))
+        return (value.shape, value.dtype, value.requires_grad, value.device) if isinstance(value, Tensor) else "number"
     try:
         hash(value)
     except TypeError:

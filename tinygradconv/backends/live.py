@@ -6,6 +6,7 @@ once, while the step is recorded: what must happen again at every replay is told
 """
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -48,40 +49,49 @@ class Cold(Exception):
 recorder: list[Any] = []                   # the recording that is under way, if one is: there is one compute stream, so at most one
 
 
+def recording_here() -> Any:
+    """The recording that this thread makes; None where it makes none."""
+    for made in tuple(recorder):
+        return made if made.thread == threading.get_ident() else None
+    return None
+
+
 def following(name: str, read: Callable[[], Any]) -> Any:
     """read(), once; or, while a step is recorded, a Live number that is read() anew, once, before each replay."""
-    return recorder[0].follow(name, read) if recorder else read()
+    made = recording_here()
+    return read() if made is None else made.follow(name, read)
 
 
 def changed(storage: Any) -> None:
     """Raise the version of a storage whose memory changes in place, here and, while a step is recorded, at each replay."""
     storage.version += 1
-    if recorder:
-        recorder[0].changed.append(storage)
+    if (made := recording_here()) is not None:
+        made.changed.append(storage)
 
 
 def refuse(what: str) -> None:
     """CannotRecord where a step is recorded: `what` it does, in words that follow "it", and what to do instead."""
-    if recorder:
+    if recording_here() is not None:
         raise CannotRecord(what)
 
 
 def adds_to(leaf: Any) -> None:
     """CannotRecord where a recorded step adds to a gradient that was there before it, which a replay would find where it was once."""
-    if recorder:
-        if leaf.grad is not None and not any([leaf is known for known in recorder[0].leaves]):
+    if (made := recording_here()) is not None:
+        if leaf.grad is not None and not any([leaf is known for known in made.leaves]):
             raise CannotRecord("adds to a .grad that was there before it (backward()): use grad(), or set x.grad = None before")
-        recorder[0].leaves.append(leaf)
+        made.leaves.append(leaf)
 
 
 def updated(tensors: dict[str, Any], name: str, value: Any) -> None:
     """tensors[name] = value; while a step is recorded, into the memory of the tensor that is there, so that each replay goes on from it."""
-    if not recorder:
+    made = recording_here()
+    if made is None:
         tensors[name] = value
         return
     there = tensors[name]
-    recorder[0].assign(there, value)
-    recorder[0].holds.append(lambda: tensors.get(name) is there)
+    made.assign(there, value)
+    made.holds.append(lambda: tensors.get(name) is there)
 
 
-__all__ = ["CannotRecord", "Cold", "Live", "adds_to", "changed", "following", "recorder", "refuse", "updated"]
+__all__ = ["CannotRecord", "Cold", "Live", "adds_to", "changed", "following", "recorder", "recording_here", "refuse", "updated"]

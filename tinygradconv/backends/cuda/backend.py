@@ -153,7 +153,7 @@ class CUDABackend:
     def synchronize(self) -> None:
         """Return when everything that was started has ended; RuntimeError where something went wrong in it."""
         refuse("waits for the GPU: that is for after the call")
-        with self._errors("synchronize"):
+        with self.transfers.waiting(), self._errors("synchronize"):
             self.driver.synchronize()
 
     def memory_statistics(self, *, reset_peak: bool = False) -> dict[str, int]:

@@ -47,6 +47,7 @@ class _Number:
 class Recording:
     """What a step tells while it is recorded: see backends/live.py, which is how it finds this.
 
+    thread     the thread that records; others may copy to and from the GPU once the recording has ended
     changed    storages whose memory it changes in place, once for each time
     leaves     nodes of the tape to whose gradients it adds
     holds      questions that must be answered with yes for a replay to be what the step would do now
@@ -56,7 +57,7 @@ class Recording:
         self.changed: list[Any] = []
         self.leaves: list[Any] = []
         self.holds: list[Callable[[], bool]] = []
-        self._driver, self._pool, self._thread = driver, pool, threading.get_ident()
+        self._driver, self._pool, self.thread = driver, pool, threading.get_ident()
         self._numbers: list[_Number] = []
         self._kept: dict[int, Any] = {}
         self._slots = pool.take(SLOT * MOST_NUMBERS)
@@ -89,8 +90,9 @@ class Recording:
 
     def note(self, arguments: Sequence[Any]) -> None:
         """Keep alive what a launch reads and writes and the pool does not own. RuntimeError in a thread that is not the step's."""
-        if threading.get_ident() != self._thread:
-            raise RuntimeError("a thread computes on the GPU while another records a step (tinygradconv.capture). Wait for that")
+        if threading.get_ident() != self.thread:
+            raise RuntimeError("a thread computes on the GPU while another one records a step (tinygradconv.capture). Compute in one "
+                               "thread, or begin when every step has been recorded")
         for argument in arguments:
             if isinstance(argument, (tuple, list)):
                 self.note(argument)
@@ -179,16 +181,16 @@ def sweep() -> None:
             driver.free_pinned(address)
 
 
-def record(driver: Any, device: Any, pool: Allocator, recording: Recording, run: Callable[[], Any]) -> Graph:
-    """What `run()` launches on `device`, as a graph; nothing of it is computed yet.
+def record(gpu: Any, pool: Allocator, recording: Recording, run: Callable[[], Any]) -> Graph:
+    """What `run()` launches on a GPU (its back end), as a graph; nothing of it is computed yet. Other threads' copies wait meanwhile.
 
     What `run` raises is raised again, and nothing has happened on the GPU. RuntimeError: the driver gave the recording up.
     """
     sweep()
     try:
-        with _recorded(driver, device, pool, recording) as made:
+        with gpu.transfers.waiting(), _recorded(gpu.driver, gpu.device, pool, recording) as made:
             result = run()
-        return Graph(driver, recording, driver.instantiate(made[0]), result)
+        return Graph(gpu.driver, recording, gpu.driver.instantiate(made[0]), result)
     except CudaError as problem:
         raise RuntimeError(f"capture: the driver cannot record this step: {problem}") from problem
 

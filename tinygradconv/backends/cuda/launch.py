@@ -122,6 +122,8 @@ class Launcher:
         `reaches` are arrays whose addresses the kernel finds in memory (kernels/cuda/table.py), beside those that are its arguments.
         Nothing is started where an axis of the grid is 0. TypeError says which argument is not what the kernel takes.
         """
+        if recorder:
+            recorder[0].note((*arguments, *reaches))
         loaded = self._kernels.get(kernel) or self._load(kernel)
         blocks: Any = (grid, 1, 1) if type(grid) is int else grid if len(grid) == 3 else (*grid, 1, 1)[:3]
         if 0 in blocks:
@@ -140,8 +142,6 @@ class Launcher:
                 loaded.pack(*values)
                 self._driver.launch(loaded.function, blocks, loaded.threads, loaded.shared, loaded.addresses)
             self.launches += 1
-            if recorder:
-                recorder[0].note((*arguments, *reaches))
             if self._blocking():
                 self._driver.synchronize()
         except struct.error as problem:

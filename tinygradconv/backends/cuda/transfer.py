@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from ctypes import memmove
 from typing import Any
 
 import numpy as np
 
-from tinygradconv.backends.live import recorder, refuse
+from tinygradconv.backends.live import recording_here, refuse
 
 CHUNK = 4 << 20                            # bytes of a buffer: long enough for the bus, short enough that the first copy starts soon
 
@@ -29,8 +30,8 @@ class Transfers:
 
     def to_device(self, values: np.ndarray, pointer: int) -> None:
         """Copy an array's numbers, in row-major order, to `pointer`. They have been read when this returns; the copy may still run."""
-        if recorder:
-            return recorder[0].constant(values, pointer)
+        if (recording := recording_here()) is not None:
+            return recording.constant(values, pointer)
         values = np.ascontiguousarray(values)
         with self._lock:
             self._then(0, self._driver.compute, self._driver.copies)
@@ -56,6 +57,10 @@ class Transfers:
                 self._empty(under_way, values)
                 under_way = offset, nbytes, buffer, ready
             self._empty(under_way, values)
+
+    def waiting(self) -> AbstractContextManager[Any]:
+        """While it is held, copies of other threads wait: a stream that records must not be waited for, nor wait."""
+        return self._lock
 
     def _chunks(self, nbytes: int) -> Iterator[tuple[int, int, tuple[int, Any]]]:
         """(offset, bytes, buffer with its mark) of each piece, the two buffers in turn."""
