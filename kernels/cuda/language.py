@@ -23,6 +23,7 @@ import inspect
 import types
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, NoReturn
 
 import numpy as np
@@ -59,6 +60,7 @@ uint8, uint16, uint32, uint64 = Scalar("uint8"), Scalar("uint16"), Scalar("uint3
 SCALARS = {T.name: T for T in (float32, float64, int8, int16, int32, int64, uint8, uint16, uint32, uint64)}
 
 
+@cache
 def scalar_of(dtype: Any) -> Scalar:
     """The type of an array's numbers; bool is uint8, one byte that is 0 or 1."""
     dtype = np.dtype(dtype)
