@@ -83,11 +83,12 @@ if ! part build 170 bash -c build; then
 fi
 export PYTHONPATH=$out/site${PYTHONPATH:+:$PYTHONPATH}
 
-parallel=$("$python" -c 'import xdist; print("-n 6")' 2>/dev/null)
+parallel() { "$python" -c "import xdist; print('-n $1')" 2>/dev/null; }
 part doctor 40 "$python" -m tinygradconv doctor
 part kernels 130 "$python" -m tinygradconv doctor --kernels --processes "$(nproc)"
-# shellcheck disable=SC2086
-part tests 170 "$python" -m pytest -m gpu -q -p no:cacheprovider $parallel tests/gpu --ignore tests/gpu/test_sanitizer.py
-part peers $(($(left) - 60)) "$python" -m benchmarks.peers gpu --json "$out/peers.json" --seconds $(($(left) - 100))
-part sanitizer $(($(left) - 5)) "$python" -m pytest -m gpu -q -p no:cacheprovider tests/gpu/test_sanitizer.py
+# shellcheck disable=SC2046
+part tests 150 "$python" -m pytest -m gpu -q -p no:cacheprovider $(parallel 6) tests/gpu --ignore tests/gpu/test_sanitizer.py
+part peers $(($(left) - 100)) "$python" -m benchmarks.peers gpu --json "$out/peers.json" --seconds $(($(left) - 140))
+# shellcheck disable=SC2046
+part sanitizer $(($(left) - 5)) "$python" -m pytest -m gpu -q -p no:cacheprovider $(parallel 2) tests/gpu/test_sanitizer.py
 exit $failed

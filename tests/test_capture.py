@@ -212,6 +212,19 @@ def test_statistics_that_were_replaced_are_found_by_recording_anew(gpu):
         assert (buffer.numpy() == captured.model.buffers[path].numpy()).all()
 
 
+def test_a_part_that_is_frozen_is_found_by_recording_anew(gpu):
+    eager, captured = Training(lambda p: SGD(p)), Training(lambda p: SGD(p))
+    step = tgc.capture(captured.step)
+    for i, batch in enumerate(batches(6)):
+        if i == 3:
+            for training in (eager, captured):
+                training.model._freeze_steps(training.model.network.steps_in("1"))         # the batch norm; its parameters go on
+        assert eager.step(*batch).item() == step(*batch).item()
+    assert calls(gpu, "begin_capture") == 2
+    for path, buffer in eager.model.buffers.items():
+        assert (buffer.numpy() == captured.model.buffers[path].numpy()).all()
+
+
 def test_a_step_without_tensors_among_its_arguments(gpu):
     training, (x, labels, _) = Training(), batches(1)[0]
     gpu.device.launches = 0

@@ -68,6 +68,20 @@ def limits_of(gpu: Any, torch: Any) -> Limits:
     return Limits(flops, 2.0 * size / copy[OURS])
 
 
+def launch_seconds(gpu: Any, launches: int = 2000) -> float:
+    """The host's time for one launch of a small kernel."""
+    from tinygradconv.kernels.random.cuda import random_words
+    bits, step, kernel = gpu.empty((4,), "uint32"), gpu.device.number(0, "uint64"), random_words()
+    for count in (10, launches):
+        gpu.synchronize()
+        start = time.perf_counter()
+        for _ in range(count):
+            gpu.device.launch(kernel, 1, bits, 4, 0, step, 0)
+        taken = (time.perf_counter() - start) / count
+    gpu.synchronize()
+    return taken
+
+
 def measure(gpu: Any, torch: Any, asked: argparse.Namespace, limits: Limits, say: Callable[[str], object]) -> tuple[list[Row], list[str]]:
     """(rows, what was not measured and why); each row is said as it is measured."""
     rows, problems, began = [], [], time.perf_counter()
@@ -145,7 +159,8 @@ def main(given: Sequence[str] | None = None) -> int:
     print(f"tinygradconv and {beside}, {gpu.driver.name}")
     limits = limits_of(gpu, torch)
     said = ", ".join(f"{precision} {rate / 1e12:.1f} TFLOP/s" for precision, rate in limits.flops.items())
-    print(f"measured: {said + ', ' if said else ''}copy {limits.bandwidth / 1e12:.2f} TB/s\n\n{cells(HEAD)}\n"
+    print(f"measured: {said + ', ' if said else ''}copy {limits.bandwidth / 1e12:.2f} TB/s; a launch takes "
+          f"{1e6 * launch_seconds(gpu):.1f} µs of the host\n\n{cells(HEAD)}\n"
           f"{' '.join('-' * width for width in WIDTHS)}", flush=True)
     rows, problems = measure(gpu, torch, asked, limits, lambda text: print(text, flush=True))
     verdicts = judge(rows, limits)

@@ -52,7 +52,7 @@ def of_zoo(name: str) -> Callable[[], tuple[Any, tuple[int, ...]]]:
 
 
 STEPS = {
-    "lenet5": Step(of_zoo("lenet5"), "lenet5", 64, "tf32", True),
+    "lenet5": Step(of_zoo("lenet5"), "lenet5", 64, "tf32", False),
     "resnet20": Step(of_zoo("resnet20"), "resnet20", 128, "tf32", True),
     "resnet20 AMP": Step(of_zoo("resnet20"), "resnet20", 128, "bf16", False),
     "resnet18 of CIFAR": Step(cifar_resnet18, "cifar_resnet18", 512, "bf16", False),

@@ -101,6 +101,21 @@ def test_a_work_that_fails_and_one_for_which_no_time_is_left_are_said(monkeypatc
     assert said == ["a fp32 was not measured; see below"]
 
 
+def test_the_command_prints_a_table_and_writes_what_it_measured(stub, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(gpu, "the_torch", lambda: (_ for _ in ()).throw(ImportError()))
+    monkeypatch.setattr(gpu, "limits_of", lambda at, torch: Limits({}, 3e12))
+    monkeypatch.setattr(gpu, "launch_seconds", lambda at: 2.5e-6)
+    monkeypatch.setattr(gpu_works, "MAPS", (1, 6, 6, 4))
+    monkeypatch.setattr(gpu, "jobs", lambda peers, compiles: [("relu", "fp32", lambda: gpu_works.streamed("relu", peers))])
+    assert gpu.main(["--json", str(tmp_path / "found.json"), "--samples", "1"]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("tinygradconv and no PyTorch that can use the GPU, Stub\nmeasured: copy 3.00 TB/s; a launch takes 2.5 µs")
+    assert "relu fp32" in said and said.count("not measured") == len(BARS) - 1
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert found["gpu"] == "Stub" and [row["work"] for row in found["rows"]] == ["relu fp32"] and len(found["bars"]) == len(BARS)
+    assert gpu.main(["--check", "--samples", "1"]) == 1                       # the stub is no match for a GPU
+
+
 @pytest.fixture
 def stub(monkeypatch):
     """A back end for "cuda" that computes here."""

@@ -83,6 +83,12 @@ def adds_to(leaf: Any) -> None:
         made.leaves.append(leaf)
 
 
+def holding(question: Callable[[], bool]) -> None:
+    """A step that is recorded is recorded anew once question() is no longer true: what it was told of the host has changed."""
+    if (made := recording_here()) is not None:
+        made.holds.append(question)
+
+
 def updated(tensors: dict[str, Any], name: str, value: Any) -> None:
     """tensors[name] = value; while a step is recorded, into the memory of the tensor that is there, so that each replay goes on from it."""
     made = recording_here()
@@ -94,4 +100,4 @@ def updated(tensors: dict[str, Any], name: str, value: Any) -> None:
     made.holds.append(lambda: tensors.get(name) is there)
 
 
-__all__ = ["CannotRecord", "Cold", "Live", "adds_to", "changed", "following", "recorder", "recording_here", "refuse", "updated"]
+__all__ = ["CannotRecord", "Cold", "Live", "adds_to", "changed", "following", "holding", "recorder", "recording_here", "refuse", "updated"]

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygradconv.backends.live import holding
 from tinygradconv.geometry import integer
 from tinygradconv.ops.device import leaf_on
 from tinygradconv.ops.random import key_of
@@ -206,6 +207,7 @@ class Model:
         if key not in self._plans:
             whole = plan(self.network, train=train, wanted=wanted, fuse=self.fuse, frozen=self._frozen)
             self._plans[key] = only(whole, wanted)
+        holding(lambda used=self._plans[key]: self._plans.get(key) is used)         # until a part is frozen
         number = self.counter.advance() if train else 0
         return run(self._plans[key], self.parameters, self.buffers, x, train=train, seed=self.seed, number=number, wanted=wanted)
 
