@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 MOST_AXES = 6                              # of a strided kernel, once axes that can be walked as one are merged
@@ -41,7 +42,12 @@ def is_contiguous(array: Any) -> bool:
 
 def merged(shape: tuple[int, ...], *arrays: Any) -> tuple[list[int], list[list[int]]]:
     """(lengths, steps of each array) of the fewest axes that walk over all arrays, which are broadcast to `shape`."""
-    return merge(shape, [[0] * (len(shape) - len(a.shape)) + [0 if n == 1 else step for n, step in zip(a.shape, steps(a))] for a in arrays])
+    return merge(shape, [_over(shape, array.shape, array.strides, array.dtype.itemsize) for array in arrays])
+
+
+def _over(shape: tuple[int, ...], lengths: tuple[int, ...], strides: tuple[int, ...], itemsize: int) -> list[int]:
+    """The steps of one array along the axes of `shape`, to which it is broadcast."""
+    return [0] * (len(shape) - len(lengths)) + [0 if n == 1 else stride // itemsize for n, stride in zip(lengths, strides)]
 
 
 def merge(shape: Sequence[int], spread: list[list[int]]) -> tuple[list[int], list[list[int]]]:
@@ -65,6 +71,19 @@ def merge(shape: Sequence[int], spread: list[list[int]]) -> tuple[list[int], lis
     if len(lengths) > MOST_AXES:
         raise ValueError(f"cuda: {len(lengths)} axes of {shape} cannot be walked as {MOST_AXES}. Copy the array to contiguous memory first")
     return (lengths, walks) if lengths else ([1], [[0] for _ in spread])
+
+
+def walk_arguments(shape: tuple[int, ...], *arrays: Any) -> tuple[int, ...]:
+    """The arguments (axis_arguments) of the fewest axes that walk over all arrays, which are broadcast to `shape`.
+
+    They are remembered: a training step asks for the same few again and again.
+    """
+    return _walked(shape, tuple([(array.shape, array.strides, array.dtype.itemsize) for array in arrays]))
+
+
+@lru_cache(maxsize=4096)
+def _walked(shape: tuple[int, ...], arrays: tuple[tuple[tuple[int, ...], tuple[int, ...], int], ...]) -> tuple[int, ...]:
+    return tuple(axis_arguments(*merge(shape, [_over(shape, *array) for array in arrays])))
 
 
 def axis_arguments(lengths: list[int], walks: list[list[int]]) -> list[int]:

@@ -2,14 +2,14 @@
 
 Thread t of a block takes the elements t, t + 256, t + 512 and t + 768 of the block's 1024: neighbours in a warp touch neighbours in memory.
 It loads all four before it computes the first, so that four requests are on their way at once. Operands are walked with as few axes as can
-be (host.merged): with one, an index is one multiplication, and a step of 0 broadcasts a number; with more, it costs a division an axis.
+be (host.merge): with one, an index is one multiplication, and a step of 0 broadcasts a number; with more, it costs a division an axis.
 """
 from __future__ import annotations
 
 from functools import cache
 from typing import Any
 
-from ..cuda.host import axis_arguments, blocks, is_contiguous, merged
+from ..cuda.host import blocks, is_contiguous, walk_arguments
 from ..cuda.language import CudaKernel, Scalar, cuda, float32, float64, int32, int64, kernel, scalar_of, uint8
 from ..cuda.walk import AXES, coordinates, offset, place, step_parameters
 from . import functions
@@ -150,9 +150,8 @@ def where(device: Any, condition: Any, a: Any, b: Any, y: Any) -> None:
 def copy(device: Any, x: Any, y: Any) -> None:
     """reference.copy. A thread for each four elements of y; this is also how an array that lies otherwise becomes contiguous."""
     if y.size:
-        lengths, walks = merged(y.shape, x, y)
         made = copy_kernel(scalar_of(x.dtype), scalar_of(y.dtype), y.dtype == bool and x.dtype != bool)
-        device.launch(made, blocks(y.size, BLOCK), x, y, y.size, *axis_arguments(lengths, walks))
+        device.launch(made, blocks(y.size, BLOCK), x, y, y.size, *walk_arguments(y.shape, x, y))
 
 
 def _type(op: str, *operands: Any) -> Scalar:
@@ -168,7 +167,6 @@ def _run(device: Any, made: CudaKernel, operands: tuple[Any, ...], y: Any) -> No
     if not y.size:
         return
     into = y if is_contiguous(y) else device.empty(y.shape, y.dtype)
-    lengths, walks = merged(y.shape, *operands)
-    device.launch(made, blocks(y.size, BLOCK), *operands, into, y.size, *axis_arguments(lengths, walks))
+    device.launch(made, blocks(y.size, BLOCK), *operands, into, y.size, *walk_arguments(y.shape, *operands))
     if into is not y:
         copy(device, into, y)

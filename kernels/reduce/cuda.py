@@ -9,7 +9,7 @@ so the same bits come out everywhere, and the rounding error hardly grows with t
 from __future__ import annotations
 
 import math
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -156,7 +156,8 @@ def configurations() -> list[tuple[Any, tuple[Any, ...]]]:
     return made + [(cumulative_sum_lines, (T, reverse)) for T in ALL[:4] for reverse in (False, True)]
 
 
-def _walk(shape: tuple[int, ...], step: tuple[int, ...], axes: list[int]) -> list[int]:
+@lru_cache(maxsize=4096)
+def _walk(shape: tuple[int, ...], step: tuple[int, ...], axes: tuple[int, ...]) -> list[int]:
     """A kernel's arguments for a walk along some of an array's axes."""
     return axis_arguments(*merge([shape[axis] for axis in axes], [[step[axis] for axis in axes]]))
 
@@ -166,8 +167,8 @@ def reduce(device: Any, x: Any, y: Any, op: str, axes: tuple[int, ...]) -> None:
     if not y.size:
         return
     shape, step = x.shape, steps(x)
-    reduced = [axis for axis in range(len(shape)) if axis in axes]
-    kept = [axis for axis in range(len(shape)) if axis not in axes]
+    reduced = tuple([axis for axis in range(len(shape)) if axis in axes])
+    kept = tuple([axis for axis in range(len(shape)) if axis not in axes])
     R = math.prod(shape[axis] for axis in reduced)
     if op in ("max", "min") and not R:
         raise ValueError(f"{op} of nothing: x is {shape}, and axes {axes} have no values")
@@ -192,14 +193,14 @@ def arg_reduce(device: Any, x: Any, y: Any, op: str, axis: int) -> None:
     if y.size:
         shape, step = x.shape, steps(x)
         device.launch(arg_reduce_lines(op, scalar_of(x.dtype)), blocks(y.size, THREADS // 32), x, y, y.size, shape[axis],
-                      *_walk(shape, step, [i for i in range(len(shape)) if i != axis % len(shape)]), step[axis])
+                      *_walk(shape, step, tuple([i for i in range(len(shape)) if i != axis % len(shape)])), step[axis])
 
 
 def cumulative_sum(device: Any, x: Any, y: Any, axis: int, reverse: bool) -> None:
     """reference.cumulative_sum. A thread for each line."""
     if y.size:
         shape = x.shape
-        others = [i for i in range(len(shape)) if i != axis % len(shape)]
+        others = tuple([i for i in range(len(shape)) if i != axis % len(shape)])
         lines = math.prod(shape[i] for i in others)
         device.launch(cumulative_sum_lines(scalar_of(x.dtype), bool(reverse)), blocks(lines, THREADS), x, y, lines, shape[axis],
                       *_walk(shape, steps(x), others), *_walk(shape, steps(y), others), steps(x)[axis], steps(y)[axis])

@@ -7,6 +7,7 @@ of the same shape and strides that has no values.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from math import prod
 from typing import Any
 
@@ -14,6 +15,16 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from .allocator import Block
+
+
+@lru_cache(maxsize=4096)
+def _row_major(shape: tuple[int, ...], step: int) -> tuple[int, ...]:
+    """The strides of numbers of `step` bytes that lie one after the other."""
+    found = []
+    for length in reversed(shape):
+        found.append(step)
+        step *= length
+    return tuple(reversed(found))
 
 
 class CudaArray:
@@ -46,11 +57,7 @@ class CudaArray:
     @property
     def strides(self) -> tuple[int, ...]:
         """Bytes from one number to the next along each axis."""
-        found, step = [], self.dtype.itemsize
-        for length in reversed(self.shape):
-            found.append(step)
-            step *= length
-        return tuple(reversed(found))
+        return _row_major(self.shape, self.dtype.itemsize)
 
     def reshape(self, *shape: Any) -> CudaArray:
         """The same memory in another shape, where one length may be -1; ValueError where that has another number of elements."""
