@@ -25,8 +25,7 @@ def start(thread: Any, shared: Pointer, i: int, origin: Pointer, j: int, given: 
     if (origin.values.ctypes.data + (origin.at + j) * itemsize) % size:
         thread.fail(InvalidAddress, f"copies from {origin.name}[{j}], whose address is not a multiple of {size} bytes")
     cells, at = shared.cells(i, whole, size), place()
-    for cell, index in cells:
-        shared.order.begin_copy(cell, thread.stamp, index, at)
+    shared.order.begin_copy(cells, thread.stamp, i, shared.span, at)
     shared.raw(i, whole).view(np.uint8)[:] = 0xFF
     thread.started.append((shared, i, cells, origin, j, count, whole))
 
@@ -41,8 +40,7 @@ def wait(thread: Any, most: int) -> None:
     """Land the oldest groups until at most so many are under way."""
     while len(thread.groups) > most:
         for shared, i, cells, origin, j, count, whole in thread.groups.pop(0):
-            for cell, _ in cells:
-                shared.order.end_copy(cell, thread.stamp)
+            shared.order.end_copy(cells, thread.stamp)
             values = origin.take(j, count, 1) if count else origin.values[:0]
             landed = shared.raw(i, whole)
             landed[:count], landed[count:] = values.view(landed.dtype), 0

@@ -48,21 +48,21 @@ class Pointer:
         for k, value in enumerate(values):
             self.values[at + k] = self.store(value)
 
-    def cells(self, i: int, count: int, alignment: int) -> list[tuple[int, int]]:
-        """(cell, index) of `count` elements, checked, for one who notes the accesses himself."""
-        at = self._check(i, count, alignment)
-        return [(self.base + (at + k) * self.step + part, i + k) for k in range(count) for part in range(self.span)]
+    def cells(self, i: int, count: int, alignment: int) -> range:
+        """The cells of `count` elements, checked, for one who notes the accesses himself."""
+        return self._cells(self._check(i, count, alignment), count)
 
     def raw(self, i: int, count: int) -> np.ndarray:
         """The elements themselves, nothing checked or noted."""
         return self.values[self.at + i:self.at + i + count]
 
     def _note(self, note: Any, at: int, i: int, count: int) -> None:
-        stamp, line, cell = self.launch.thread.stamp, place(), self.base + at * self.step
-        for k in range(count):
-            for part in range(self.span):
-                note(cell + part, stamp, i + k, line)
-            cell += self.step
+        note(self._cells(at, count), self.launch.thread.stamp, i, self.span, place())
+
+    def _cells(self, at: int, count: int) -> range:
+        """Elements of several cells have no gaps between them."""
+        cell = self.base + at * self.step
+        return range(cell, cell + count * self.step, 1 if self.span > 1 else self.step)
 
     def _check(self, i: int, count: int, alignment: int = 1) -> int:
         """The position of element i in `values`; InvalidAddress if it or one of those after it lies outside, or the address is crooked."""

@@ -30,7 +30,7 @@ class Stamp:
 
 
 class Order:
-    """The accesses of all cells of one memory; a cell is any key. `initialised`: it may be read before a kernel writes it."""
+    """The accesses of all cells of one memory; a cell is a number. `initialised`: it may be read before a kernel writes it."""
 
     def __init__(self, name: str, initialised: bool) -> None:
         self.name, self.initialised = name, initialised
@@ -38,43 +38,59 @@ class Order:
         self.readers: dict[Any, dict[Any, tuple[Stamp, Place]]] = {}
         self.flying: dict[Any, tuple[Stamp, Place]] = {}                 # cells that cp.async is filling
 
-    def read(self, cell: Any, stamp: Stamp, index: int, at: Place) -> None:
-        """Note that a thread reads a cell, at a line of the kernel; KernelFault where it must not."""
-        if self.flying and cell in self.flying:
-            self._lost(cell, stamp, index, "reads")
-        last = self.writer.get(cell)
-        if last is not None:
-            if last[0] is not stamp and not last[0].before(stamp):
-                self._race(stamp, index, "reads", last, "writes")
-        elif not self.initialised:
-            stamp.thread.fail(Uninitialised, f"reads {self.name}[{index}], which no thread has written so far. "
-                                             f"Is a cuda.syncthreads() missing before it, or the writing itself?")
-        readers = self.readers.get(cell)
-        if readers is None:
-            readers = self.readers[cell] = {}
-        readers[stamp.thread] = stamp, at
+    def read(self, cells: range, stamp: Stamp, index: int, each: int, at: Place) -> None:
+        """Note that a thread reads cells, `each` of which make an element, from `index` on, at a line of the kernel.
 
-    def write(self, cell: Any, stamp: Stamp, index: int, at: Place) -> None:
-        """Note that a thread writes a cell; KernelFault where it must not."""
-        if self.flying and cell in self.flying:
-            self._lost(cell, stamp, index, "writes")
-        last = self.writer.get(cell)
-        if last is not None and last[0] is not stamp and not last[0].before(stamp):
-            self._race(stamp, index, "writes", last, "writes")
-        for earlier in self.readers.pop(cell, {}).values():
-            if not earlier[0].before(stamp):
-                self._race(stamp, index, "writes", earlier, "reads")
-        self.writer[cell] = stamp, at
+        KernelFault where it must not. This is what an emulation spends its time on, so it asks as little as can be.
+        """
+        flying, writers, readers = self.flying, self.writer, self.readers
+        block, barriers, thread, entry = stamp.block, stamp.barriers, stamp.thread, (stamp, at)
+        for cell in cells:
+            if flying and cell in flying:
+                self._lost(cell, stamp, index + cells.index(cell) // each, "reads")
+            last = writers.get(cell)
+            if last is not None:
+                earlier = last[0]                              # the first question is what `before` answers most often
+                if not (earlier.barriers != barriers and earlier.block is block) and not earlier.before(stamp):
+                    self._race(stamp, index + cells.index(cell) // each, "reads", last, "writes")
+            elif not self.initialised:
+                thread.fail(Uninitialised, f"reads {self.name}[{index + cells.index(cell) // each}], which no thread has written so far. "
+                                           f"Is a cuda.syncthreads() missing before it, or the writing itself?")
+            known = readers.get(cell)
+            if known is None:
+                readers[cell] = {thread: entry}
+            else:
+                known[thread] = entry
 
-    def begin_copy(self, cell: Any, stamp: Stamp, index: int, at: Place) -> None:
-        """Note that a thread starts a copy into a cell: a write that has not landed."""
-        self.write(cell, stamp, index, at)
-        self.flying[cell] = self.writer[cell]
+    def write(self, cells: range, stamp: Stamp, index: int, each: int, at: Place) -> None:
+        """Note that a thread writes cells; KernelFault where it must not."""
+        flying, writers, readers = self.flying, self.writer, self.readers
+        block, barriers, entry = stamp.block, stamp.barriers, (stamp, at)
+        for cell in cells:
+            if flying and cell in flying:
+                self._lost(cell, stamp, index + cells.index(cell) // each, "writes")
+            last = writers.get(cell)
+            if last is not None and not last[0].before(stamp):
+                self._race(stamp, index + cells.index(cell) // each, "writes", last, "writes")
+            known = readers.pop(cell, None)
+            if known is not None:
+                for other in known.values():
+                    earlier = other[0]
+                    if not (earlier.barriers != barriers and earlier.block is block) and not earlier.before(stamp):
+                        self._race(stamp, index + cells.index(cell) // each, "writes", other, "reads")
+            writers[cell] = entry
 
-    def end_copy(self, cell: Any, stamp: Stamp) -> None:
+    def begin_copy(self, cells: range, stamp: Stamp, index: int, each: int, at: Place) -> None:
+        """Note that a thread starts a copy into cells: a write that has not landed."""
+        self.write(cells, stamp, index, each, at)
+        for cell in cells:
+            self.flying[cell] = self.writer[cell]
+
+    def end_copy(self, cells: range, stamp: Stamp) -> None:
         """Note that the copy has landed: written now, by the thread that waited for it."""
-        started = self.flying.pop(cell)
-        self.writer[cell] = stamp, started[1]
+        for cell in cells:
+            started = self.flying.pop(cell)
+            self.writer[cell] = stamp, started[1]
 
     def _race(self, stamp: Stamp, index: int, what: str, other: tuple[Stamp, Place], did: str) -> NoReturn:
         there = "" if other[0].block is stamp.block else f" of block {tuple(other[0].block.position)}"

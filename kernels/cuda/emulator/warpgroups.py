@@ -21,6 +21,7 @@ from .memory import Pointer
 from .tensor_cores import bf16_values
 
 THREADS, ROWS, DEEP = 128, 64, 16          # a warpgroup; rows of A and numbers along k of one product
+PIECE = 8                                  # numbers that are not torn apart where pieces are exchanged
 
 
 class Product(NamedTuple):
@@ -93,12 +94,11 @@ def _read(group: Warpgroup, product: Product, starting: bool) -> None:
     for positions in (product.a, product.b):
         for row, line in enumerate(positions.tolist()):
             thread = group.threads[row % THREADS]
-            for i in line:
-                for cell, _ in shared.cells(i, 1, 1):
-                    shared.order.read(cell, thread.stamp, i, at)
-                    writer = shared.order.writer[cell]
-                    if starting and writer[0] not in fenced:
-                        fenced[writer[0]] = writer
+            for i in line[::PIECE]:                                        # eight numbers lie together
+                cells = shared.cells(i, PIECE, 1)
+                shared.order.read(cells, thread.stamp, i, shared.span, at)
+                if starting:
+                    fenced.update({writer[0]: writer for writer in map(shared.order.writer.__getitem__, cells)})
     for stamp, place in fenced.values():
         made_visible = stamp.thread.fenced[stamp.fences:]
         if not made_visible or made_visible[0] >= group.threads[0].stamp.barriers:
