@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import tinygradconv as tgc
-from tinygradconv.data import Loader, Split
+from tinygradconv.data import DeviceLoader, Loader, Split
 from tinygradconv.data.augment import (
     ColorJitter,
     CutMix,
@@ -24,7 +24,7 @@ from tinygradconv.data.augment import (
 from tinygradconv.models import get
 from tinygradconv.train.optim import SGD
 
-from .common import Benchmark
+from .common import DEVICES, Benchmark
 
 BATCH, BATCHES = 128, 8
 AUGMENTATIONS = {
@@ -58,6 +58,22 @@ class Loading(Benchmark):
         self.loader = loader_of(BATCH * BATCHES, (32, 32, 3), BATCH, AUGMENTATIONS[augmentation], int(workers))
 
     def time_epoch(self, augmentation: str, workers: str) -> None:
+        """All of the batches, with nothing else to do."""
+        for _ in self.loader.batches():
+            pass
+
+
+class LoadingThere(Benchmark):
+    """The same eight batches, made on the device where the images lie as bytes; on the CPU by the kernel's NumPy definition."""
+
+    params = [DEVICES, ["none", "pad_crop_flip", "cutout"]]
+    param_names = ["device", "augmentation"]
+
+    def prepare(self, device: str, augmentation: str) -> None:
+        """Images of random bytes, on the device."""
+        self.loader = DeviceLoader(loader_of(BATCH * BATCHES, (32, 32, 3), BATCH, AUGMENTATIONS[augmentation], 0), device)
+
+    def time_epoch(self, device: str, augmentation: str) -> None:
         """All of the batches, with nothing else to do."""
         for _ in self.loader.batches():
             pass
