@@ -10,10 +10,11 @@ import pytest
 from tinygradconv.kernels.cuda.language import float32
 
 import tinygradconv as tgc
-from tests.cuda.emulated import DefinedBackend
+from tests.cuda.emulated import DefinedBackend, EmulatedBackend
 from tinygradconv import backends
 from tinygradconv.backends.cuda.graph import MOST_CONSTANTS, MOST_NUMBERS, Recording, record, sweep
 from tinygradconv.backends.live import CannotRecord, Cold, recorder
+from tinygradconv.train.optim import SGD, Adam
 
 from . import kernels
 from .test_launch import Place, axpy
@@ -192,3 +193,22 @@ def test_a_step_that_meets_a_new_kernel_when_it_is_recorded_runs_once_more_as_it
     with pytest.raises(RuntimeError, match="function cannot be recorded: each call launches a kernel that the call before did not, the "
                                            "last one axpy"):
         step(x)
+
+
+@pytest.mark.parametrize("make", [lambda p: Adam(p), lambda p: SGD(p, momentum=0.5)], ids=["adam", "sgd"])
+def test_kernels_read_the_numbers_that_change(monkeypatch, make):
+    pytest.importorskip("greenlet", reason="the emulator runs each CUDA thread as a greenlet: pip install greenlet")
+    monkeypatch.setitem(backends._made, "cuda", EmulatedBackend())
+    found = []
+    for wrap in (lambda step: step, tgc.capture):
+        p = tgc.Tensor(np.arange(5, dtype=np.float32)).to("cuda").requires_grad_()
+        optimizer = make({"p": p})
+
+        def step(x, rate, i, p=p, optimizer=optimizer):
+            y = tgc.dropout(x, 0.5, key=9, step=i) * p
+            optimizer.update(tgc.grad(y, [p], x), rate)
+            return y
+
+        call, x = wrap(step), tgc.Tensor(np.ones(5, np.float32)).to("cuda")
+        found.append([[call(x, 0.1 / (1 + i), i).tolist() for i in range(4)], p.tolist(), optimizer.steps])
+    assert found[0] == found[1] and len({str(y) for y in found[0][0]}) == 4
