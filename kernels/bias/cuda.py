@@ -14,7 +14,7 @@ from ..cuda.language import CudaKernel, Scalar, cuda, float32, float64, kernel, 
 from ..cuda.vectors import fours, moved
 from ..cuda.walk import quotient
 
-EACH = 2                                   # rows that a thread has under way at once
+EACH, AT_ONCE = 2, 2                       # rows that a thread has under way at once; blocks on a multiprocessor
 
 
 @cache
@@ -23,7 +23,7 @@ def sloped_sums(T: Scalar, width: int) -> CudaKernel:
     (bring, put), over_lanes, room = moved(width), column_totals(width), EACH * width
 
     @kernel(f"g: {T}*, y: {T}*, dz: {T}*, dbias: {T}*, sums: float64*, M: int64, C: int64, across: int64, rows: int64, kept: int64, "
-            f"summed: int64, activation: int64", threads=THREADS)
+            f"summed: int64, activation: int64", threads=THREADS, min_blocks=AT_ONCE)
     def sloped_sums(g, y, dz, dbias, sums, M, C, across, rows, kept, summed, activation):
         slopes, after, values = cuda.local.array(room, T), cuda.local.array(room, T), cuda.local.array(width, float64)
         lane, c = place(across, width)

@@ -25,7 +25,7 @@ def moments(T: Scalar, width: int) -> CudaKernel:
     """sums[chunk, 0 and 1, c] = Σ d and Σ d² over the chunk's rows, d = x[m, c] − x[0, c]. Blocks: (slices, chunks). Reads 4 bytes."""
     bring, over_lanes, both, room = moved(width)[0], column_totals(2 * width), 2 * width, MANY * width
 
-    @kernel(f"x: {T}*, sums: float64*, M: int64, C: int64, across: int64, rows: int64", threads=THREADS)
+    @kernel(f"x: {T}*, sums: float64*, M: int64, C: int64, across: int64, rows: int64", threads=THREADS, min_blocks=AT_ONCE)
     def moments(x, sums, M, C, across, rows):
         held, origin, values = cuda.local.array(room, T), cuda.local.array(width, float64), cuda.local.array(both, float64)
         lane, c = place(across, width)

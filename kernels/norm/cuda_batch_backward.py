@@ -56,7 +56,7 @@ def products(T: Scalar, width: int) -> CudaKernel:
                             slope = slope_of(slopes, after, k * width + j, activation)
                             slopes[k * width + j] = slope
                             values[j] += float64(slope)
-                            values[width + j] += float64(slope) * (float64(held[k * width + j]) - float64(middle[j]))
+                            values[width + j] += float64(slope) * float64(held[k * width + j] - middle[j])
                         if kept:
                             put(dz, (row + k * lanes) * C + c, slopes, k * width)
         over_lanes(values, lane, lanes, across)
