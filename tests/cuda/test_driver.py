@@ -160,3 +160,28 @@ driver.fill(pointer, 0, 16); driver.fill_words(pointer + 4, 7, 2); driver.synchr
 print(list((ctypes.c_uint32 * 4).from_address(pointer)))
 """)
     assert printed == "[0, 7, 7, 0]\n"
+
+
+def test_the_back_end_moves_launches_and_shares_through_the_drivers_own_types(program):
+    printed = program("""
+import tinygradconv as tgc
+from tinygradconv import backends
+from tinygradconv.backends.cuda.backend import CUDABackend
+from tinygradconv.backends.cuda.report import Compiled, Report
+be = backends._made["cuda"] = CUDABackend(driver, lambda kernel, architecture: Compiled("entry", b"cubin", Report(8, 0, 0, 0, 0)))
+x = tgc.Tensor(np.arange(6, dtype=np.float32).reshape(2, 3)).to("cuda")
+print(x.tolist(), x.__cuda_array_interface__["stream"] == int(driver.compute) > 0)
+class Theirs:
+    def __dlpack__(self, stream):
+        return x.data.__dlpack__(stream=stream)
+    def __dlpack_device__(self):
+        return 2, 0
+y = tgc.from_dlpack(Theirs())
+print(y.data.pointer == x.data.pointer, y.tolist())
+capsules = [x.__dlpack__(stream=stream) for stream in (None, 1, 2, -1, 7)]
+with tgc.settings(launch_blocking=True, poison=True):
+    z = (x * 2).exp()
+be.synchronize()
+print(be.device.launches, tgc.memory_statistics("cuda")["in_use"] >= 2 * 24)
+""")
+    assert printed.splitlines() == ["[[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]] True", "True [[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]]", "2 True"]
