@@ -74,9 +74,13 @@ def counted(group: Group, found: tuple[int, int] | None) -> tuple[int, int] | No
 
 
 def check_start(training: Training) -> None:
-    """ValueError where the ranks were not given the same to do."""
+    """ValueError where the ranks were not given the same to do, or something that several cannot do."""
     if training.workers.size == 1:
         return
+    device = getattr(training.model, "device", "cpu")
+    if device != "cpu":
+        raise ValueError(f"train: the model is on {device!r}, and {training.workers.size} ranks that train together learn on CPUs so far. "
+                         f"Use one process for the GPU, or model.to('cpu')")
     spec = getattr(training.model, "spec", None)
     check_equal(training.workers, seed=training.seed, recipe=training.recipe.to_json(), data=training.data.checksum(),
                 model=None if spec is None else json.loads(spec.to_json()))
