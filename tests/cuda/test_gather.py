@@ -61,6 +61,18 @@ def test_values_of_a_place_are_added_in_their_order():
     assert added(kernels, g, where, 4).tolist() == [0, 0, 0, 0]
 
 
+def test_an_index_and_its_gradient(emulated):
+    import tinygradconv as tgc
+    values, found = np.random.default_rng(0).standard_normal((5, 3)).astype(np.float32), []
+    for device in ("cpu", "cuda"):
+        x = tgc.Tensor(values).to(device).requires_grad_()
+        y = x[np.array([4, 0, 4, 2]), np.array([1, 1, 1, 0])]
+        (slope,) = tgc.grad((y * y).sum(), [x])
+        found.append((y.numpy(), slope.numpy()))
+    for here, there in zip(*found, strict=True):
+        assert (here == there).all()
+
+
 def test_too_many_places_are_refused():
     class Large:
         size, dtype = 2 ** 31 + 1, np.dtype(np.float32)

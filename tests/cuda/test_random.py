@@ -62,6 +62,15 @@ def test_dropout_is_the_references(size, apart, rate, dtype, key):
     assert (y == expected).all()
 
 
+@pytest.mark.parametrize("first_row", [0, 3])
+def test_the_gpu_drops_what_the_cpu_drops(emulated, first_row):
+    import tinygradconv as tgc
+    x = np.random.default_rng(0).standard_normal((7, 5)).astype(np.float32)
+    here, there = (tgc.dropout(tgc.Tensor(x).to(device), 0.4, key=2 ** 63 + 5, step=2 ** 40, first_row=first_row).numpy()
+                   for device in ("cpu", "cuda"))
+    assert (here == there).all() and (here == 0).any()
+
+
 def test_what_is_dropped_is_zero_whatever_it_was():
     x, y = np.full(64, np.nan, np.float32), room(64, np.float32, 0)
     kernels.dropout(DEVICE, x, y, 0.5, 1, 2)

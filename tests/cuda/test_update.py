@@ -79,6 +79,22 @@ def test_many_parameters_are_one_launch():
     assert device.launched == {"write_numbers": 2, "sgd_step": 1}                  # 80 numbers, 64 at a time
 
 
+@pytest.mark.parametrize("name, options", [("SGD", {"momentum": 0.9, "decay": 0.01}), ("Adam", {}), ("RMSprop", {})])
+def test_an_optimiser_does_there_what_it_does_here(emulated, name, options):
+    import tinygradconv as tgc
+    from tinygradconv.train import optim
+    ends = []
+    for device in ("cpu", "cuda"):
+        tensors = [tgc.Tensor(array).to(device) for (array,) in arrays(4, np.float32, [(3, 5)])]
+        p = tensors[0].detach().requires_grad_()
+        made = getattr(optim, name)({"p": p}, **options)
+        for g in tensors[1:]:
+            made.update({"p": g}, 0.1)
+        ends.append([p.numpy(), *made.state().values()])
+    for ours, theirs in zip(*ends, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+
+
 def test_nothing_to_learn_is_no_launch():
     device = Counted()
     kernels.sgd(device, (), (), (), 0.1, 0.0, 0.0, False)
