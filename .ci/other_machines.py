@@ -29,7 +29,8 @@ MACHINES = ("wide", "serial", "aarch64")
 # -O1 where only the logic is in question, a third of the time of -O3; for ARM, what its users run.
 FLAGS = {"wide": ["-march=x86-64-v3", "-DTGC_BYTES=64", "-DTGC_REGISTERS=32", "-O1"], "serial": ["-march=x86-64-v3", "-O1"], "aarch64": []}
 TESTS = [f"tests/kernels/test_{idea}.py" for idea in ("conv", "winograd", "depthwise", "matmul", "pool", "norm", "bias", "elementwise",
-                                                     "reduce", "softmax", "update", "random", "im2col", "warp", "normalize")]
+                                                     "reduce", "softmax", "update", "random", "im2col", "warp", "normalize",
+                                                     "adaptive")]
 # Left out: what compares two others, what looks for x86-64 instructions; and under emulation the large shapes, which take minutes.
 LEFT_OUT = {"wide": "torch or reference_is or packed_arithmetic", "serial": "torch or reference_is or packed_arithmetic",
             "aarch64": "torch or reference_is or packed_arithmetic or threads or divided or published or far_from_zero"}

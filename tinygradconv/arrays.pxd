@@ -4,3 +4,5 @@ include "kernels/ndarray.pxi"
 cpdef dtype_of(value)
 cpdef shape_of(value)
 cpdef is_scattered(value)
+cpdef broadcast(array, shape)
+cpdef share_memory(view, array)

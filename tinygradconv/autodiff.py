@@ -47,9 +47,10 @@ def pull_back(node: Node, op: Primitive, g: Tensor, cotangents: dict[Any, Any], 
     turn (see ready.py). With `anomaly` every cotangent is checked (anomaly.py).
     """
     joint = None
-    for name, parent in zip(op.inputs, node.parents):
+    for i, parent in enumerate(node.parents):
         if parent is None or (useful is not None and parent not in useful):
             continue
+        name = op.inputs[i]
         if op.joint is not None:
             if joint is None:
                 joint = _apply(node, op, op.joint, g, op._needs[name], useful, anomaly)
@@ -77,13 +78,13 @@ def _apply(node: Node, op: Primitive, rule: Callable[..., Any], g: Tensor, needs
            anomaly: bool) -> Any:
     """What a rule returns, given the cotangent and what it asks for by name."""
     try:
-        asked = [g]
-        for need in needs:
-            asked.append(_wanted(node, useful) if need == "wanted" else node.value(need))
+        asked = [_wanted(node, useful) if need == "wanted" else node.value(need) for need in needs]
         if anomaly and not op.reruns:       # what the whole rule gave is checked, in the name of this op and line
             with settings(anomaly=False):
-                return rule(*asked)
-        return rule(*asked)
+                return rule(g, *asked)
+        if len(asked) == 1:                 # the commonest cases: a call of so many arguments is quicker than one of any number
+            return rule(g, asked[0])
+        return rule(g) if not asked else rule(g, *asked)
     except Exception as problem:
         if not getattr(problem, "__notes__", None):
             problem.add_note(f"in the backward pass of {op.name}, called at {node.line}")
@@ -102,10 +103,12 @@ def _checked(op: Primitive, name: str, parent: Node, cotangent: Any) -> Tensor:
         raise TypeError(f"{op.name}: the rule for {name!r} returned {cotangent!r} of type {type(cotangent).__name__}; "
                         f"a rule returns a tensor like {name}, {parent.dtype} {parent.shape}")
     value: Value = cotangent
-    if op.elementwise and shape_of(value.data) != parent.shape:
+    shape = shape_of(value.data)
+    if op.elementwise and shape != parent.shape:
         value = cotangent.sum_to(parent.shape)
+        shape = shape_of(value.data)
     data = value.data
-    if shape_of(data) != parent.shape or dtype_of(data) is not parent.dtype and data.dtype != parent.dtype:
+    if shape != parent.shape or dtype_of(data) is not parent.dtype and data.dtype != parent.dtype:
         raise TypeError(f"{op.name}: the rule for {name!r} returned {data.dtype} {data.shape}, "
                         f"but {name} is {parent.dtype} {parent.shape}")
     return value
@@ -151,8 +154,9 @@ def propagate(cotangents: dict[Node, Tensor], *, useful: dict[Node, bool] | None
     heapq.heapify(waiting)
     anomaly = setting("anomaly")
     rest: dict[Node, Tensor] = {}
+    node: Node
     while waiting:
-        _, node = heapq.heappop(waiting)
+        node = heapq.heappop(waiting)[1]
         g = cotangents.pop(node)
         if node in stop:
             rest[node] = g
@@ -168,7 +172,7 @@ def propagate(cotangents: dict[Node, Tensor], *, useful: dict[Node, bool] | None
             rest[node] = g
             if leaf is not None:
                 leaf(node, g)
-            if not any(parent in useful for parent in node.parents):
+            if not _any_in(useful, node.parents):
                 continue
         pull_back(node, node.op, g, cotangents, waiting, useful, anomaly, turns)
         g = None                               # a cotangent whose rules have run is not kept while the next rules run
@@ -179,19 +183,36 @@ def propagate(cotangents: dict[Node, Tensor], *, useful: dict[Node, bool] | None
 
 def ancestors_between(roots: Sequence[Node], targets: Sequence[Node]) -> dict[Node, bool]:
     """The nodes on some way from a root back to a target; True marks the targets themselves."""
-    oldest = min((node.sequence for node in targets), default=0)
+    oldest = min([node.sequence for node in targets], default=0)
     seen, stack = set(roots), list(roots)
+    node: Node
+    parent: Node
     while stack:
-        for parent in stack.pop().parents:
-            if parent is not None and parent not in seen and parent.sequence >= oldest:
+        node = stack.pop()
+        for parent in node.parents:
+            if parent is not None and parent.sequence >= oldest and parent not in seen:
                 seen.add(parent)
                 stack.append(parent)
     wanted = set(targets)
     useful: dict[Node, bool] = {}
-    for node in sorted(seen, key=lambda n: n.sequence):
-        if node in wanted or any(parent in useful for parent in node.parents):
-            useful[node] = node in wanted
+    for node in sorted(seen, key=_age):
+        if node in wanted:
+            useful[node] = True
+        elif _any_in(useful, node.parents):
+            useful[node] = False
     return useful
+
+
+def _age(node: Node) -> int:
+    return node.sequence
+
+
+def _any_in(useful: Container[Node], nodes: Sequence[Node | None]) -> bool:
+    """Whether some of the nodes are useful."""
+    for node in nodes:
+        if node in useful:
+            return True
+    return False
 
 
 def _seed(where: str, y: Tensor, cotangent: Any) -> Tensor:

@@ -1,5 +1,5 @@
 """The types with which primitive.py is compiled: an op is a C struct, but for attributes that are asked for rarely."""
-from tinygradconv.arrays cimport dtype_of, shape_of
+from tinygradconv.arrays cimport dtype_of, shape_of, share_memory
 from tinygradconv.promotion cimport promoted
 from tinygradconv.settings cimport get as setting
 from tinygradconv.tape cimport Node, recording

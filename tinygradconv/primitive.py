@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinygradconv.anomaly import check_result
-from tinygradconv.arrays import dtype_of, shape_of
+from tinygradconv.arrays import dtype_of, shape_of, share_memory
 from tinygradconv.backends import CPU, backend_of
 from tinygradconv.promotion import as_tensors, promoted
 from tinygradconv.settings import get as setting
@@ -128,7 +128,12 @@ class Primitive:
             w = tensors[self.packs]
             given = {**options, "packed": None if recorded or not on_cpu else w.storage.packed(w.data)}
         try:
-            result = self.forward(backend, *arrays, **given) if given else self.forward(backend, *arrays)
+            if given:
+                result = self.forward(backend, *arrays, **given)
+            elif len(arrays) == 2:          # the commonest cases: a call of so many arguments is quicker than one of any number
+                result = self.forward(backend, arrays[0], arrays[1])
+            else:
+                result = self.forward(backend, arrays[0]) if len(arrays) == 1 else self.forward(backend, *arrays)
         except TypeError:
             self._check_options(options)
             raise
@@ -136,8 +141,8 @@ class Primitive:
         if self.view and not on_cpu:
             data = backend.whole(data)
         y: Value = tensor_of(data)
-        if self.view and np.may_share_memory(data, arrays[0]):
-            y.storage = tensors[0].storage
+        if self.view and share_memory(data, arrays[0]):
+            y._storage = tensors[0].storage
         if recorded:
             plan = self._plans.get(live)
             if plan is None:
@@ -171,10 +176,10 @@ def _record(op: Primitive, tensors: Sequence[Tensor], plan: tuple[Any, ...], y: 
     for name, source, i in plan:
         if source == "input" and tensors[i] is not None:
             tensor: Value = tensors[i]
-            storage: Storage = tensor.storage
+            storage: Storage = tensor.stored()
             kept[name] = tensor, storage.version
         elif source == "y":
-            storage = y.storage
+            storage = y.stored()
             kept[name] = tensor_of(y.data, None, storage), storage.version
         elif source == "byproduct":
             kept[name] = tensor_of(extra[i]), 0

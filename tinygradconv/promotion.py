@@ -7,6 +7,7 @@
 """
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -93,9 +94,11 @@ _numbers: dict[Any, Tensor] = {}
 
 def _number(op: str, value: Any, dtype: np.dtype) -> Tensor:
     """A number as a constant; the last few are remembered, as programs use the same ones again and again."""
+    if value == 0 and math.copysign(1, value) < 0:         # −0.0, which is the same key as 0.0
+        return _cast(op, value, dtype)
     key = type(value), value, dtype
     known = _numbers.get(key)
-    if known is None or value == 0:                        # 0.0 and −0.0 are one key
+    if known is None:
         if len(_numbers) >= 256:
             _numbers.clear()
         known = _numbers[key] = _cast(op, value, dtype)

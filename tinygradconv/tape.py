@@ -72,7 +72,7 @@ class Node:
         found = self.kept.get(name)
         if found is not None:
             tensor: Value = found[0]
-            storage: Storage = tensor.storage
+            storage: Storage = tensor.stored()
             if storage.version != found[1]:
                 raise RuntimeError(f"{self.op.name} ({self.line}): {name!r}, of shape {tensor.data.shape}, was changed in place after the "
                                    f"forward pass (version {storage.version}, recorded at {found[1]}). "

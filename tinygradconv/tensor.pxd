@@ -5,6 +5,7 @@ cdef class Storage:
 
 cdef class Value:
     cdef public object data, node
-    cdef public Storage storage
+    cdef public Storage _storage
+    cpdef Storage stored(self)
 
 cpdef tensor_of(data, node=*, Storage storage=*)

@@ -90,14 +90,29 @@ def tensor_of(data: Any, node: Any = None, storage: Storage | None = None) -> Te
     made: Value = Tensor.__new__(Tensor)
     made.data = data
     made.node = node
-    made.storage = Storage() if storage is None else storage
+    made._storage = storage
     return made
 
 
 class Value:
     """What ops take and give: an array, the node of the call that made it (None for a constant), and the storage that it shares."""
 
-    __slots__ = ("data", "node", "storage")
+    __slots__ = ("_storage", "data", "node")
+
+    def stored(self) -> Storage:
+        """The storage; made when it is first asked for, as most results are read once and never looked at again."""
+        if self._storage is None:
+            self._storage = Storage()
+        return self._storage
+
+    @property
+    def storage(self) -> Storage:
+        """What all views of the same memory share."""
+        return self.stored()
+
+    @storage.setter
+    def storage(self, shared: Storage) -> None:
+        self._storage = shared
 
 
 class Tensor(Value):

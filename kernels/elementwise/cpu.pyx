@@ -10,7 +10,7 @@ a block in a small buffer, so that there is one loop for each operation (vectors
 from tinygradconv.kernels.elementwise import reference
 
 include "common.pxi"
-include "dtype.pxi"
+include "numbers.pxi"
 include "transcendental.pxi"
 include "slope.pxi"
 include "elementwise/vectors.pxi"
@@ -26,7 +26,10 @@ cdef dict BINARY_NUMBERS = {"add": ADD, "subtract": SUBTRACT, "multiply": MULTIP
                             "sinh_slope": SINH_SLOPE, "cosh_slope": COSH_SLOPE, "silu_slope": SILU_SLOPE, "erf_slope": ERF_SLOPE,
                             "softplus_slope": SOFTPLUS_SLOPE, "normal_slope": NORMAL_SLOPE}
 cdef dict TERNARY_NUMBERS = {"divide_slope": DIVIDE_SLOPE, "maximum_slope": MAXIMUM_SLOPE, "power_slope": POWER_SLOPE,
-                             "exponent_slope": EXPONENT_SLOPE}
+                             "exponent_slope": EXPONENT_SLOPE, "clip": CLIP, "clip_slope": CLIP_SLOPE,
+                             "scaled_difference": SCALED_DIFFERENCE}
+
+cdef object BOOL = np.dtype(np.bool_)
 
 cdef enum:
     RUN = 16384
@@ -61,8 +64,11 @@ def ternary(a, b, c, y, op):
 
 
 def where(condition, a, b, y):
-    """reference.where."""
-    reference.where(condition, a, b, y)
+    """reference.where. One task per run of values."""
+    cdef int kind = kind_of(dtype_of(y))
+    if (kind == OTHER or dtype_of(condition) is not BOOL or kind_of(dtype_of(a)) != kind or kind_of(dtype_of(b)) != kind
+            or not chosen(condition, a, b, y, kind == SINGLE)):
+        reference.where(condition, a, b, y)
 
 
 def copy(x, y):
@@ -89,6 +95,49 @@ cdef bint mapped(int op, object a, object b, object c, object y, bint single) ex
     for task in prange((size + RUN - 1) // RUN, nogil=True, schedule="static", num_threads=threads_for(size)):
         run_of_values(op, &first, other, last, &result, task * RUN, min(size, (task + 1) * RUN), single)
     return True
+
+
+cdef bint chosen(object condition, object a, object b, object y, bint single) except -1:
+    """y = a where the condition holds, b elsewhere; False, with nothing done, where an array does not lie as needed."""
+    cdef Operand first, second, holds, result
+    cdef Py_ssize_t size, task
+    if not (operand_of(y, &result) and spread_over(condition, &holds, &result) and spread_over(a, &first, &result)
+            and spread_over(b, &second, &result)):
+        return False
+    size = result.period
+    if threads_for(size) == 1:
+        run_of_choices(&holds, &first, &second, &result, 0, size, single)
+        return True
+    for task in prange((size + RUN - 1) // RUN, nogil=True, schedule="static", num_threads=threads_for(size)):
+        run_of_choices(&holds, &first, &second, &result, task * RUN, min(size, (task + 1) * RUN), single)
+    return True
+
+
+cdef void run_of_choices(const Operand* holds, const Operand* a, const Operand* b, const Operand* y, Py_ssize_t start, Py_ssize_t end,
+                         bint single) noexcept nogil:
+    """Values start … end − 1 of y."""
+    if single:
+        blocks_of_choices(holds, a, b, <float*>y.data, start, end)
+    else:
+        blocks_of_choices(holds, a, b, <double*>y.data, start, end)
+
+
+cdef void blocks_of_choices(const Operand* holds, const Operand* a, const Operand* b, floating* y, Py_ssize_t start,
+                            Py_ssize_t end) noexcept nogil:
+    """As blocks_of_values."""
+    cdef floating first[BLOCK]
+    cdef floating second[BLOCK]
+    cdef char third[BLOCK]
+    cdef const floating* x = NULL
+    cdef const floating* z = NULL
+    cdef const char* taken = NULL
+    cdef Py_ssize_t count, i
+    while start < end:
+        count = min(end - start, <Py_ssize_t>BLOCK)
+        taken, x, z = line_of(holds, start, count, third, taken), line_of(a, start, count, first, x), line_of(b, start, count, second, z)
+        for i in range(count):
+            y[start + i] = x[i] if taken[i] else z[i]
+        start += count
 
 
 cdef void run_of_values(int op, const Operand* a, const Operand* b, const Operand* c, const Operand* y, Py_ssize_t start,

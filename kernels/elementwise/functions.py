@@ -150,6 +150,9 @@ def _ternary(T: Scalar) -> dict[str, Callable]:
         "maximum_slope": lambda a, b, c: a if b > c else (T(0.5) * a if b == c else T(0) * a),
         "power_slope": lambda a, b, c: T(0) * a if b == T(0) and c == T(0) else a * (c * math.pow(b, c - T(1))),
         "exponent_slope": lambda a, b, c: T(0) if b == T(0) and c <= T(1) else a * c * math.log(b),
+        "clip": lambda a, b, c: c if (b if a < b else a) > c else (b if a < b else a),
+        "clip_slope": lambda a, b, c: a if b == c or b != b else T(0),
+        "scaled_difference": lambda a, b, c: a * (b - c),
     }
 
 

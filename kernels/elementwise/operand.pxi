@@ -4,13 +4,16 @@
 #     one number                period 1
 #     one per channel (…, C)    inner 1, period C
 #     one per row (…, 1)        inner C, period the number of rows
-#
-# Where an array lies is read from its C structure: asking through the buffer protocol takes longer than the arithmetic of a small array.
-include "ndarray.pxi"
 
 cdef enum:
     BLOCK = 1024                # values: three lines of doubles stay in a first-level cache of 32 KB
     AXES = 8                    # arrays with more axes are left to NumPy
+
+
+ctypedef fused element:
+    float
+    double
+    char                        # bool
 
 
 cdef struct Operand:
@@ -34,21 +37,6 @@ cdef bint operand_of(object array, Operand* operand) except -1:
         operand.shape[axis] = a.lengths[axis]
         operand.period *= a.lengths[axis]
     return True
-
-
-cdef check_layout():
-    """ImportError where an array does not lie as ndarray.pxi says."""
-    cdef Operand found
-    array = np.zeros((2, 3), np.float32)
-    if (operand_of(array.T, &found) or not operand_of(array, &found) or (found.axes, found.shape[0], found.shape[1]) != (2, 2, 3)
-            or <size_t>found.data != array.__array_interface__["data"][0] or dtype_of(array) is not FLOAT):
-        raise ImportError(f"NumPy {np.__version__} lays out its arrays in a way that tinygradconv's kernels cannot read. "
-                          f"Install a NumPy that they know: pip install 'numpy>=2,<3'")
-
-
-cdef inline object dtype_of(object array):
-    """array.dtype."""
-    return (<ndarray>array).dtype if isinstance(array, ndarray) else array.dtype
 
 
 cdef bint spread_over(object array, Operand* operand, const Operand* result) except -1:
@@ -80,13 +68,13 @@ cdef bint spread_over(object array, Operand* operand, const Operand* result) exc
     return True
 
 
-cdef const floating* line_of(const Operand* operand, Py_ssize_t start, Py_ssize_t count, floating* line,
-                             const floating* before) noexcept nogil:
+cdef const element* line_of(const Operand* operand, Py_ssize_t start, Py_ssize_t count, element* line,
+                            const element* before) noexcept nogil:
     """What values start … start + count − 1 of the result meet: in place where it lies so, else laid out in `line`.
 
     `start` is a multiple of BLOCK and `before` the line of the block before, or NULL: blocks that meet the same values share a line.
     """
-    cdef const floating* data = <const floating*>operand.data
+    cdef const element* data = <const element*>operand.data
     cdef Py_ssize_t period = operand.period, at, done, i
     if operand.whole:
         return data + start
@@ -96,13 +84,13 @@ cdef const floating* line_of(const Operand* operand, Py_ssize_t start, Py_ssize_
             return data + at
         if before != line or BLOCK % period:
             done = min(count, period - at)
-            memcpy(line, data + at, done * sizeof(floating))
+            memcpy(line, data + at, done * sizeof(element))
             i = min(count - done, at)
-            memcpy(line + done, data, i * sizeof(floating))
+            memcpy(line + done, data, i * sizeof(element))
             done += i
             while done < count:                      # one period stands there: double it
                 i = min(done, count - done)
-                memcpy(line + done, line, i * sizeof(floating))
+                memcpy(line + done, line, i * sizeof(element))
                 done += i
         return line
     if period == 1 and before == line:

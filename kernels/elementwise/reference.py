@@ -119,6 +119,22 @@ def _exponent_slope(a, b, c, out):
     np.copyto(out, np.where(still, 0, a * c * np.log(np.where(still, 1, b).astype(out.dtype))))
 
 
+def _clip(a, b, c, out):
+    """a held between b and c; a bound that is NaN holds nothing, and NaN stays."""
+    held = np.where(a < b, b, a)
+    np.copyto(out, np.where(held > c, c, held))
+
+
+def _clip_slope(a, b, c, out):
+    """a where b = c, else 0, even for an infinite a: the way back through c = clip(b, …) to b. Where b is NaN, a."""
+    np.copyto(out, np.where((b == c) | (b != b), a, 0))
+
+
+def _scaled_difference(a, b, c, out):
+    """a · (b − c)."""
+    np.multiply(a, b - c, out=out)
+
+
 UNARY = {
     "negative": np.negative, "abs": np.abs, "sign": np.sign, "exp": np.exp, "expm1": np.expm1, "log": np.log, "log1p": np.log1p,
     "sqrt": np.sqrt, "square": np.square, "sin": np.sin, "cos": np.cos, "tan": np.tan, "sinh": np.sinh, "cosh": np.cosh, "tanh": np.tanh,
@@ -136,7 +152,8 @@ BINARY = {
     "square_slope": _square_slope, "log1p_slope": _log1p_slope, "sqrt_slope": _sqrt_slope,
     **{name: _times(slope) for name, slope in SLOPES.items()},
 }
-TERNARY = {"divide_slope": _divide_slope, "maximum_slope": _maximum_slope, "power_slope": _power_slope, "exponent_slope": _exponent_slope}
+TERNARY = {"divide_slope": _divide_slope, "maximum_slope": _maximum_slope, "power_slope": _power_slope, "exponent_slope": _exponent_slope,
+           "clip": _clip, "clip_slope": _clip_slope, "scaled_difference": _scaled_difference}
 
 
 @np.errstate(all="ignore")

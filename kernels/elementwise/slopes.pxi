@@ -6,6 +6,7 @@ cdef enum:
     SQUARE_SLOPE = 32, EXPM1_SLOPE, LOG1P_SLOPE, SQRT_SLOPE, TAN_SLOPE, SINH_SLOPE, COSH_SLOPE, SILU_SLOPE, SOFTPLUS_SLOPE, ERF_SLOPE
     NORMAL_SLOPE, DIVIDE_SLOPE
     NUMBERS = 64, ABS_SLOPE, SIN_SLOPE, COS_SLOPE, POWER, MAXIMUM_SLOPE, POWER_SLOPE, EXPONENT_SLOPE      # from NUMBERS on, one by one
+    CLIP, CLIP_SLOPE, SCALED_DIFFERENCE
 
 
 cdef void slope_vectors(int op, const vector* a, const vector* b, const vector* c, vector* y, Py_ssize_t count) noexcept nogil:
@@ -89,6 +90,7 @@ cdef inline vector with_sign(vector t, vector x) noexcept nogil:
 cdef void numbers(int op, const floating* a, const floating* b, const floating* c, floating* y, Py_ssize_t count) noexcept nogil:
     """y = op(a, b) or op(a, b, c), one by one."""
     cdef Py_ssize_t i
+    cdef floating held
     if op == ABS_SLOPE:
         for i in range(count):
             y[i] = a[i] * (1 if b[i] > 0 else -1 if b[i] < 0 else b[i])           # 0 · b is 0 or NaN, and so is b where it is neither
@@ -110,6 +112,16 @@ cdef void numbers(int op, const floating* a, const floating* b, const floating* 
     elif op == EXPONENT_SLOPE:
         for i in range(count):
             y[i] = 0 if b[i] == 0 and c[i] <= 1 else a[i] * c[i] * (logf(b[i]) if floating is float else log(b[i]))
+    elif op == CLIP:
+        for i in range(count):
+            held = b[i] if a[i] < b[i] else a[i]
+            y[i] = c[i] if held > c[i] else held
+    elif op == CLIP_SLOPE:
+        for i in range(count):
+            y[i] = a[i] if (b[i] == c[i]) | (b[i] != b[i]) else 0
+    elif op == SCALED_DIFFERENCE:
+        for i in range(count):
+            y[i] = a[i] * (b[i] - c[i])
 
 
 cdef inline floating power_of(floating a, floating b) noexcept nogil:

@@ -1,6 +1,9 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 """Matrix products on the CPU: blocks of b's columns, packed, meet rows of a in the register tile (tile.pxi)."""
+from tinygradconv.kernels.matmul import reference
+
 include "common.pxi"
+include "numbers.pxi"
 include "tile.pxi"
 include "transpose.pxi"
 include "epilogue.pxi"
@@ -8,45 +11,63 @@ include "rows.pxi"
 include "matmul/pack.pxi"
 include "blocks.pxi"
 
+check_layout()
 
-def matmul(const floating[:, :, ::1] a, const floating[:, :, ::1] b, floating[:, :, ::1] y, bint transpose_a, bint transpose_b):
+
+def matmul(a, b, y, bint transpose_a, bint transpose_b):
     """reference.matmul. Each task packs the columns of b that it needs on its own stack, so there is nothing to wait for."""
+    cdef int kind = floating_kind(y)
     cdef Product pro
-    pro.batch, pro.M, pro.N, pro.K = y.shape[0], y.shape[1], y.shape[2], a.shape[1] if transpose_a else a.shape[2]
+    if kind == OTHER:
+        reference.matmul(a, b, y, transpose_a, transpose_b)
+        return
+    pro.batch, pro.M, pro.N, pro.K = length_of(y, 0, 3), length_of(y, 1, 3), length_of(y, 2, 3), length_of(a, 1 if transpose_a else 2, 3)
     pro.a_row, pro.a_term = 1 if transpose_a else pro.K, pro.M if transpose_a else 1
     pro.b_term, pro.b_column = 1 if transpose_b else pro.N, pro.K if transpose_b else 1
     pro.packed, pro.activation = False, 0
-    if pro.batch * pro.M * pro.N == 0:
-        return
-    if pro.K == 0:
-        memset(&y[0, 0, 0], 0, pro.batch * pro.M * pro.N * sizeof(floating))
-        return
-    plan(&pro, sizeof(floating))
-    with nogil:
-        multiply(&pro, &a[0, 0, 0], &b[0, 0, 0], <floating*>NULL, &y[0, 0, 0])
+    if pro.batch * pro.M * pro.N != 0:
+        filled(&pro, kind, numbers_of(a, kind, pro.batch * pro.M * pro.K), numbers_of(b, kind, pro.batch * pro.K * pro.N), NULL,
+               numbers_of(y, kind, pro.batch * pro.M * pro.N))
 
 
-def dense(const floating[:, ::1] x, unsigned char[::1] packed, const floating[::1] bias, floating[:, ::1] y, int activation):
+def dense(x, packed, bias, y, int activation):
     """reference.dense, with w as `dense_pack` lays it out. Bias and activation are applied while a line of y is in the cache."""
+    cdef int kind = floating_kind(y)
     cdef Product pro
-    cdef const floating* first_bias = NULL if bias is None else &bias[0]
-    cdef Py_ssize_t i
-    pro.batch, pro.M, pro.N, pro.K = 1, y.shape[0], y.shape[1], x.shape[1]
+    cdef Py_ssize_t wanted, itemsize = 4 if kind == SINGLE else 8
+    pro.batch, pro.M, pro.N, pro.K = 1, length_of(y, 0, 2), length_of(y, 1, 2), length_of(x, 1, 2)
     pro.a_row, pro.a_term = pro.K, 1
     pro.packed, pro.activation = True, activation
     if pro.M * pro.N == 0:
         return
-    if pro.K == 0:
-        memset(&y[0, 0], 0, pro.M * pro.N * sizeof(floating))
-        for i in range(pro.M):
-            finish(&y[i, 0], <floating*>NULL, first_bias, <floating*>NULL, pro.N, activation)
-        return
-    if packed.shape[0] < packed_elements(pro.K, pro.N, sizeof(floating)) * <Py_ssize_t>sizeof(floating):
-        raise ValueError(f"dense: packed must have at least {packed_elements(pro.K, pro.N, sizeof(floating)) * sizeof(floating)} bytes, "
-                         f"got {packed.shape[0]}. Size it with dense_packed_bytes(w, activation)")
-    plan(&pro, sizeof(floating))
+    wanted = packed_elements(pro.K, pro.N, itemsize) * itemsize
+    if length_of(packed, 0, 1) < wanted:
+        raise ValueError(f"dense: packed must have at least {wanted} bytes, got {length_of(packed, 0, 1)}. "
+                         f"Size it with dense_packed_bytes(w, activation)")
+    filled(&pro, kind, numbers_of(x, kind, pro.M * pro.K), (<ndarray>packed).address,
+           NULL if bias is None else numbers_of(bias, kind, pro.N), numbers_of(y, kind, pro.M * pro.N))
+
+
+cdef int filled(Product* pro, int kind, void* a, void* b, void* bias, void* y) except -1:
+    """y = act(a @ b + bias), numbers of one kind."""
     with nogil:
-        multiply(&pro, &x[0, 0], <floating*>&packed[0], first_bias, &y[0, 0])
+        if kind == SINGLE:
+            products(pro, <float*>a, <float*>b, <float*>bias, <float*>y)
+        else:
+            products(pro, <double*>a, <double*>b, <double*>bias, <double*>y)
+    return 0
+
+
+cdef void products(Product* pro, const floating* a, const floating* b, const floating* bias, floating* y) noexcept nogil:
+    """As planned; a sum of nothing is 0."""
+    cdef Py_ssize_t i
+    if pro.K > 0:
+        plan(pro, sizeof(floating))
+        multiply(pro, a, b, bias, y)
+        return
+    memset(y, 0, pro.batch * pro.M * pro.N * sizeof(floating))
+    for i in range(pro.batch * pro.M):
+        finish(y + i * pro.N, <floating*>NULL, bias, <floating*>NULL, pro.N, pro.activation)
 
 
 def dense_pack(const floating[:, ::1] w, unsigned char[::1] packed, int activation):

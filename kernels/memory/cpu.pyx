@@ -14,14 +14,34 @@ drop a Block and want the same lock.
 from cpython.buffer cimport PyBuffer_FillInfo
 from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE
 
+from cpython.pycapsule cimport PyCapsule_GetPointer
+
 from math import prod
 
-from numpy import dtype as numpy_dtype, empty as numpy_empty, float32, ndarray
+from numpy import dtype as numpy_dtype, empty as numpy_empty, float32, zeros
+from numpy._core._multiarray_umath import _ARRAY_API
+
+include "ndarray.pxi"
 
 FLOAT = numpy_dtype(float32)
 
 cdef enum:
     POOLED_FROM = 1 << 16           # bytes of an array; smaller ones are quicker from malloc than from the pool
+    MOST_AXES = 32                  # of an array that is made here; NumPy makes those of more
+
+# NumPy's own function that makes an array, from its table of C functions, where it has had this place since NumPy 1.7: it takes half as
+# long as np.empty, which first has to find out what it was given.
+cdef extern from *:
+    """
+    typedef PyObject* (*tgc_make)(PyTypeObject*, PyObject*, int, const Py_ssize_t*, const Py_ssize_t*, void*, int, PyObject*);
+    static PyObject* tgc_new_array(void** table, PyObject* descr, int axes, const Py_ssize_t* lengths) {
+        Py_INCREF(descr);                                       /* one reference is taken */
+        return ((tgc_make)table[94])((PyTypeObject*)table[2], descr, axes, lengths, NULL, NULL, 0, NULL);
+    }
+    """
+    object tgc_new_array(void** table, object descr, int axes, const Py_ssize_t* lengths)
+
+cdef void** TABLE = <void**>PyCapsule_GetPointer(_ARRAY_API, NULL)
 
 cdef extern from "pythread.h":
     ctypedef void* PyThread_type_lock
@@ -92,7 +112,27 @@ def empty(tuple shape, dtype):
     """`array` where it takes 64 KB or more, and NumPy's own array where it is smaller, which malloc has at hand."""
     kind = dtype_of(dtype)
     cdef Py_ssize_t nbytes = bytes_of(shape, kind)
-    return numpy_empty(shape, kind) if nbytes < POOLED_FROM else pooled(shape, kind, nbytes)
+    cdef Py_ssize_t lengths[MOST_AXES]
+    cdef int axes = PyTuple_GET_SIZE(shape), i
+    if nbytes >= POOLED_FROM:
+        return pooled(shape, kind, nbytes)
+    if axes > MOST_AXES or kind.hasobject:
+        return numpy_empty(shape, kind)
+    for i in range(axes):
+        lengths[i] = <object>PyTuple_GET_ITEM(shape, i)
+    return tgc_new_array(TABLE, kind, axes, lengths)
+
+
+def like(array):
+    """`empty` with the shape and dtype of an ndarray."""
+    cdef ndarray x = array
+    cdef Py_ssize_t nbytes = 4 if x.dtype is FLOAT else x.dtype.itemsize
+    cdef int i
+    for i in range(x.axes):
+        nbytes *= x.lengths[i]
+    if nbytes >= POOLED_FROM or x.dtype is not FLOAT and x.dtype.hasobject:
+        return empty(x.shape, x.dtype)
+    return tgc_new_array(TABLE, x.dtype, x.axes, x.lengths)
 
 
 cdef inline object dtype_of(object dtype):
@@ -123,6 +163,19 @@ cdef object pooled(tuple shape, object kind, Py_ssize_t nbytes):
     cdef Block block = Block.__new__(Block)
     block.fill(nbytes)
     return ndarray(shape, kind, block)
+
+
+cdef check_numpy():
+    """ImportError where NumPy's table or its arrays are not what they are known to be; nothing is made before the arrays agree."""
+    cdef ndarray known = zeros((2, 3), float32)
+    cdef bint agrees = known.axes == 2 and known.lengths[0] == 2 and known.lengths[1] == 3 and known.dtype is FLOAT
+    made = like(known) if agrees else None
+    if type(made) is not ndarray or made.shape != (2, 3) or made.dtype is not FLOAT or made.strides != (12, 4) or not made.flags.owndata:
+        raise ImportError("NumPy makes its arrays in a way that tinygradconv does not know. Install one that it knows: "
+                          "pip install 'numpy>=2,<3'")
+
+
+check_numpy()
 
 
 def statistics():

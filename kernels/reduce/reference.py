@@ -54,6 +54,40 @@ def _sum_middle(x):
     return x.sum(1)
 
 
+def extreme_backward(g, x, y, dx, axes):
+    """dx = g where x is first, in row-major order over `axes`, the y that a maximum or minimum over them gave; 0 elsewhere.
+
+    NaN is NaN's equal.
+
+    g, y   of length 1 along `axes`
+    x, dx  of one shape; dx filled
+    """
+    order = (*(i for i in range(x.ndim) if i not in axes), *axes)
+    lined, lengths = x.transpose(order), [x.shape[i] for i in order]
+    R = math.prod(x.shape[i] for i in axes)
+    rows, most, given = lined.reshape(-1, R), y.transpose(order).reshape(-1, 1), g.transpose(order).reshape(-1)
+    back = np.zeros(rows.shape, dx.dtype)
+    back[np.arange(len(rows)), ((rows == most) | (rows != rows) & (most != most)).argmax(1)] = given
+    dx[...] = back.reshape(lengths).transpose(np.argsort(order))
+
+
+@np.errstate(all="ignore")
+def prod_backward(g, x, dx, axes):
+    """dx = g times the product of all other values of x over `axes`: of those before it and those after it, with no division.
+
+    g      of length 1 along `axes`
+    x, dx  of one shape; dx filled
+    """
+    order = (*(i for i in range(x.ndim) if i not in axes), *axes)
+    lined, R = x.transpose(order), math.prod(x.shape[i] for i in axes)
+    rows = lined.reshape(-1, R)
+    before, after = np.ones(rows.shape), np.ones(rows.shape)
+    np.cumprod(rows[:, :-1], axis=1, dtype=np.float64, out=before[:, 1:])
+    np.cumprod(rows[:, :0:-1], axis=1, dtype=np.float64, out=after[:, -2::-1])
+    back = g.transpose(order).reshape(-1, 1) * before * after
+    dx[...] = back.reshape(lined.shape).transpose(np.argsort(order))
+
+
 def arg_reduce(x, y, op, axis):
     """y = the position of the first maximum ("argmax") or minimum ("argmin") along `axis`; y has length 1 there."""
     (np.argmax if op == "argmax" else np.argmin)(x, axis=axis, out=y, keepdims=True)

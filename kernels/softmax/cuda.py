@@ -75,6 +75,24 @@ def softmax_rows(T: Scalar, logarithm: bool) -> CudaKernel:
 
 
 @cache
+def softmax_backward_rows(T: Scalar, logarithm: bool) -> CudaKernel:
+    """dx[m, c] = y · (g − Σ g · y), or g − e^y · Σ g where y is the logarithm: a row is read twice."""
+    total = over_lanes(T)[1]
+
+    @kernel(f"g: {T}*, y: {T}*, dx: {T}*, M: int64, C: int64", threads=THREADS)
+    def softmax_backward_rows(g, y, dx, M, C):
+        row = cuda.blockIdx.x * ROWS + (cuda.threadIdx.x >> 5)
+        if row < M:
+            start, mine = row * C, T(0)
+            for i in range(start + cuda.laneid, start + C, 32):
+                mine += g[i] if logarithm else g[i] * y[i]
+            whole = total(mine)
+            for i in range(start + cuda.laneid, start + C, 32):
+                dx[i] = g[i] - math.exp(y[i]) * whole if logarithm else y[i] * (g[i] - whole)
+    return softmax_backward_rows
+
+
+@cache
 def cross_entropy_rows(T: Scalar, weighted: bool, mean: bool) -> CudaKernel:
     """Each row's loss and gradient; of the mean, gradients are divided by share[0]."""
     scale, total = row_scale(T), over_lanes(T)[1]
@@ -164,7 +182,8 @@ def configurations() -> list[tuple[Any, tuple[Any, ...]]]:
     """(template, constants) of every kernel that these host functions launch."""
     either = (False, True)
     return [(template, (T, *more)) for T in (float32, float64) for template, *more in (
-        *((softmax_rows, logarithm) for logarithm in either), *((batch_share, weighted) for weighted in either),
+        *((rows, logarithm) for rows in (softmax_rows, softmax_backward_rows) for logarithm in either),
+        *((batch_share, weighted) for weighted in either),
         *((batch_loss, mean) for mean in either), *((cross_entropy_rows, weighted, mean) for weighted in either for mean in either))]
 
 
@@ -178,6 +197,18 @@ def softmax(device: Any, x: Any, y: Any) -> None:
     """reference.softmax. A warp for each row."""
     if x.size:
         device.launch(softmax_rows(scalar_of(x.dtype), False), blocks(x.shape[0], ROWS), x, y, *x.shape)
+
+
+def log_softmax_backward(device: Any, g: Any, y: Any, dx: Any) -> None:
+    """reference.log_softmax_backward. A warp for each row."""
+    if g.size:
+        device.launch(softmax_backward_rows(scalar_of(g.dtype), True), blocks(g.shape[0], ROWS), g, y, dx, *g.shape)
+
+
+def softmax_backward(device: Any, g: Any, y: Any, dx: Any) -> None:
+    """reference.softmax_backward. A warp for each row."""
+    if g.size:
+        device.launch(softmax_backward_rows(scalar_of(g.dtype), False), blocks(g.shape[0], ROWS), g, y, dx, *g.shape)
 
 
 def cross_entropy(device: Any, logits: Any, labels: Any, weights: Any, losses: Any, gradient: Any, smoothing: float, ignore: int,

@@ -27,6 +27,22 @@ def softmax(x, y):
     np.exp(y, out=y)
 
 
+def log_softmax_backward(g, y, dx):
+    """dx[m, c] = g[m, c] − exp y[m, c] · Σ g[m, ·]: the cotangent g of y = log_softmax(x), brought back to x.
+
+    g, y, dx  (M, C); dx filled
+    """
+    dx[...] = g - np.exp(y) * g.sum(1, keepdims=True)
+
+
+def softmax_backward(g, y, dx):
+    """dx[m, c] = y[m, c] · (g[m, c] − Σ g[m, ·] · y[m, ·]): the cotangent g of y = softmax(x), brought back to x.
+
+    g, y, dx  (M, C); dx filled
+    """
+    dx[...] = y * (g - (g * y).sum(1, keepdims=True))
+
+
 def cross_entropy(logits, labels, weights, losses, gradient, smoothing, ignore, reduction):
     """loss[m] = −Σ_c q[m, c] · w[c] · log softmax(logits)[m, c], q = (1 − smoothing) · [c = labels[m]] + smoothing / C.
 

@@ -94,6 +94,32 @@ def test_arg_reduce_of_a_long_line():
     assert (y == x.argmax(1, keepdims=True)).all()
 
 
+@settings(max_examples=6, deadline=None)
+@given(st.data(), st.sampled_from([np.float32, np.float64]))
+def test_the_ways_back(data, dtype):
+    x = np.ascontiguousarray(data.draw(arrays(dtype)) // 4)                       # many are equal, and many 0
+    axes = tuple(sorted(data.draw(st.sets(st.integers(0, x.ndim - 1)))))
+    if data.draw(st.booleans()):
+        x[tuple(n // 2 for n in x.shape)] = np.nan
+    y = np.max(x, axis=axes, keepdims=True)
+    g = np.arange(1, y.size + 1, dtype=dtype).reshape(y.shape)
+    for name, arguments in ("extreme_backward", (g, x, y)), ("prod_backward", (g, x)):
+        dx, expected = DEVICE.empty(x.shape, dtype), np.empty_like(x)
+        getattr(kernels, name)(DEVICE, *arguments, dx, axes)
+        getattr(reference, name)(*arguments, expected, axes)
+        np.testing.assert_allclose(dx, expected, rtol=1e-6)
+
+
+def test_the_ways_back_along_a_long_line():
+    x, g = np.ones((2, 70), np.float32), np.array([[3], [5]], np.float32)
+    x[0, 40:], x[1, 69] = 2, 7
+    most, product = DEVICE.empty(x.shape, np.float32), DEVICE.empty(x.shape, np.float32)
+    kernels.extreme_backward(DEVICE, g, x, x.max(1, keepdims=True), most, (1,))
+    kernels.prod_backward(DEVICE, g, x, product, (1,))
+    assert (most[0, 40], most[1, 69], np.count_nonzero(most)) == (3, 5, 2)
+    assert (product[0, :40] == 3 * 2.0**30).all() and (product[0, 40:] == 3 * 2.0**29).all() and product[1, 69] == 5
+
+
 @settings(max_examples=10, deadline=None)
 @given(st.data(), st.booleans())
 def test_cumulative_sum(data, reverse):

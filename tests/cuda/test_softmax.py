@@ -34,6 +34,19 @@ def test_softmax_and_its_logarithm(M, C, dtype):
         np.testing.assert_allclose(y, expected, rtol=100 * eps, atol=10 * eps if name == "log_softmax" else np.finfo(dtype).tiny)
 
 
+@settings(max_examples=6, deadline=None)
+@given(st.integers(0, 5), st.sampled_from([1, 2, 10, 33, 65]), FLOATS)
+def test_the_ways_back(M, C, dtype):
+    rng = np.random.default_rng(M)
+    g, y = rng.standard_normal((M, C)).astype(dtype), rng.uniform(-1, 1, (M, C)).astype(dtype)
+    for name in ("softmax_backward", "log_softmax_backward"):
+        dx, expected = DEVICE.empty((M, C), dtype), np.empty((M, C), dtype)
+        getattr(SMALL, name)(DEVICE, g, y, dx)
+        getattr(reference, name)(g, y, expected)
+        eps = np.finfo(dtype).eps
+        np.testing.assert_allclose(dx, expected, rtol=100 * eps, atol=100 * eps)
+
+
 def test_whole_blocks():
     logits, labels = np.zeros((9, 5), np.float32), np.arange(9) % 5
     losses, gradient = DEVICE.empty((1,), np.float32), DEVICE.empty((9, 5), np.float32)

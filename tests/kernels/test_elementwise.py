@@ -19,7 +19,7 @@ UNARY = ["negative", "abs", "square", "exp", "tanh", "sigmoid", "relu", "nothing
 BINARY = ["add", "subtract", "multiply", "divide", "maximum", "minimum", "gate", "tanh_slope", "sigmoid_slope", "pow",
           "abs_slope", "square_slope", "expm1_slope", "log1p_slope", "sqrt_slope", "sin_slope", "cos_slope", "tan_slope", "sinh_slope",
           "cosh_slope", "silu_slope", "softplus_slope", "erf_slope", "normal_slope"]
-TERNARY = ["divide_slope", "maximum_slope", "power_slope", "exponent_slope"]
+TERNARY = ["divide_slope", "maximum_slope", "power_slope", "exponent_slope", "clip", "clip_slope", "scaled_difference"]
 DTYPES = st.sampled_from([np.float32, np.float64])
 EDGES = [0.0, -0.0, np.nan, np.inf, -np.inf, 1.0, -1.0, 1e-40, -1e-40, 88.9, -104.5, 3e38, -3e38, 0.5, -20.0, 20.0, 710.0, -746.0]
 
@@ -77,6 +77,26 @@ def test_three_operands_broadcast_as_numpy_s(variant, shapes, dtype, op):
     MODULES[variant].ternary(a, b, c, got, op)
     reference.ternary(a, b, c, want, op)
     assert_same(got, want)
+
+
+@given(shapes=broadcasts(), shape=st.integers(0, 3), dtype=DTYPES)
+def test_choices_broadcast_as_numpy_s(variant, shapes, shape, dtype):
+    """Of y's shape is the condition, a, b or none of the three."""
+    y, first, second = shapes
+    x, z, holds = [normal(y if i == shape else part, dtype, i) for i, part in enumerate((first, second, second))]
+    got, want = np.full(y, np.nan, dtype), np.full(y, np.nan, dtype)
+    MODULES[variant].where(holds > 0, x, z, got)
+    reference.where(holds > 0, x, z, want)
+    np.testing.assert_array_equal(got, want)
+
+
+def test_choices_of_other_kinds_are_the_references(variant):
+    x, y = np.arange(12).reshape(3, 4), np.empty((3, 4), int)
+    MODULES[variant].where(x.T.reshape(3, 4) % 2 == 0, x, np.int64(7).reshape(()), y)
+    np.testing.assert_array_equal(y, np.where(x.T.reshape(3, 4) % 2 == 0, x, 7))
+    wide = np.full((40_000,), np.nan, np.float32)
+    MODULES[variant].where(np.arange(40_000) % 3 == 0, np.float32(1).reshape(()), np.zeros(80_000, np.float32)[::2], wide)
+    assert wide.sum() == 13334
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

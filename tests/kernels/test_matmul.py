@@ -33,7 +33,7 @@ def by_cython(module, a, b, shape, transposes, kind, threads=2):
     """What a compiled variant fills."""
     module.set_threads(threads)
     y = poisoned(shape, TYPES[kind])
-    module.matmul[kind](a, b, y, *transposes)
+    module.matmul(a, b, y, *transposes)
     return y
 
 
@@ -80,7 +80,7 @@ def dense_by_cython(module, x, w, bias, activation, kind, threads=2):
     module.set_threads(threads)
     y, packed = poisoned((x.shape[0], w.shape[1]), TYPES[kind]), workspace(module.dense_packed_bytes(w, activation))
     module.dense_pack[kind](w, packed, activation)
-    module.dense[kind](x, packed, bias, y, activation)
+    module.dense(x, packed, bias, y, activation)
     return y
 
 
@@ -120,7 +120,7 @@ def test_dense_refuses_weights_packed_into_too_little(module):
     x, w, y = random(1, (2, 3), np.float32), random(2, (3, 9), np.float32), poisoned((2, 9), np.float32)
     size = module.dense_packed_bytes(w, 0)
     with pytest.raises(ValueError, match=f"dense: packed must have at least {size} bytes, got {size - 1}. Size it with dense_packed_bytes"):
-        module.dense["float"](x, workspace(size)[:-1], None, y, 0)
+        module.dense(x, workspace(size)[:-1], None, y, 0)
 
 
 @pytest.mark.parametrize("module", COMPILED, ids=lambda module: module.__name__[-2:])

@@ -23,7 +23,8 @@ def kernel(variant, name, dtype):
     """The definition, or the Cython kernel for this instruction set and dtype."""
     if variant == "reference":
         return getattr(reference, name)
-    return getattr(MODULES[variant], name)["float" if dtype == np.float32 else "double"]
+    function = getattr(MODULES[variant], name)
+    return function["float" if dtype == np.float32 else "double"] if hasattr(function, "__signatures__") else function
 
 
 def rows_of(variant, name, rows, dtype=np.float64):
@@ -59,6 +60,30 @@ def test_is_scipys(variant, M, C, dtype):
     want = scipy_log_softmax(x.astype(dtype).astype(np.float64), axis=1)
     np.testing.assert_allclose(rows_of(variant, "log_softmax", x, dtype), want, rtol=tolerance, atol=tolerance)
     np.testing.assert_allclose(rows_of(variant, "softmax", x, dtype), np.exp(want), rtol=10 * tolerance, atol=tolerance)
+
+
+@given(M=st.integers(1, 40), C=SIZES, dtype=st.sampled_from(DTYPES))
+def test_the_ways_back_are_torchs(variant, M, C, dtype):
+    torch = pytest.importorskip("torch")
+    random = np.random.default_rng(M)
+    x, g = random.standard_normal((M, C)) * 3, random.standard_normal((M, C)).astype(dtype)
+    tolerance = 3e-5 if dtype == np.float32 else 1e-11
+    for name in "softmax", "log_softmax":
+        leaf = torch.tensor(x, requires_grad=True)
+        y = getattr(torch, name)(leaf, 1)
+        y.backward(torch.tensor(g.astype(np.float64)))
+        dx = np.full((M, C), np.nan, dtype)
+        kernel(variant, name + "_backward", dtype)(g, y.detach().numpy().astype(dtype), dx)
+        np.testing.assert_allclose(dx, leaf.grad.numpy(), rtol=tolerance, atol=tolerance)
+
+
+def test_the_ways_back_by_hand(variant):
+    """p = (0.75, 0.25), g = (4, 0): Σ g·p = 3 and Σ g = 4."""
+    g, p, dx = np.array([[4.0, 0]]), np.array([[0.75, 0.25]]), np.full((1, 2), np.nan)
+    kernel(variant, "softmax_backward", np.float64)(g, p, dx)
+    assert dx.tolist() == [[0.75, -0.75]]
+    kernel(variant, "log_softmax_backward", np.float64)(g, np.log(p), dx)
+    np.testing.assert_allclose(dx, [[1, -1]], rtol=1e-15)
 
 
 def test_large_values_do_not_overflow(variant):

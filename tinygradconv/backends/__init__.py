@@ -2,7 +2,7 @@
 
 A back end offers
 
-    empty(shape, dtype)          an array to be filled
+    empty(shape, dtype)          an array to be filled; like(array), one of the same shape and dtype
     run(kernel, *arguments)      one kernel of the manifest, arguments in the manifest's order (scratch is added here)
     asarray(values) / to_numpy(array) / assign(array, values)
     constant(values), adopted(arrays), whole(view)     what ops hand to kernels: constants, bare numbers, views
@@ -28,6 +28,9 @@ class Backend(Protocol):
     """What an op's forward pass is handed as its first argument."""
 
     name: str
+
+    def like(self, array: Any) -> Any:
+        """`empty` with the shape and dtype of an array."""
 
     def empty(self, shape: tuple[int, ...], dtype: Any) -> Any:
         """A C-contiguous array whose values are still to be filled."""

@@ -25,6 +25,10 @@ class AbstractBackend:
         """A shape and a dtype in the clothes of an array."""
         return np.broadcast_to(np.zeros((), dtype), shape).view(AbstractArray)
 
+    def like(self, array: Any) -> AbstractArray:
+        """A shape and a dtype, as they are known."""
+        return self.empty(array.shape, array.dtype)
+
     def run(self, kernel: str, *arguments: Any, packed: Any = None) -> None:
         """Nothing."""
 

@@ -6,7 +6,7 @@ cdef class _Module:
     cdef public object compiled, threads
 
 cdef class _Call:
-    cdef public object function, workspace, pack, packed_bytes
+    cdef public object function, workspace, pack, packed_bytes, dtype, backend
     cdef public _Module module
     cdef public Py_ssize_t workspace_at, packs_at
     cdef public tuple inputs

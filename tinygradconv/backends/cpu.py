@@ -84,10 +84,11 @@ class _Call:
 
     `module` is None for a NumPy definition. `workspace` says how many bytes of scratch the kernel wants; the argument `packs_at` is
     packed by `pack` into as many bytes as `packed_bytes` says; both are None where nothing is. `sizes` remembers what they said.
-    `inputs` are the arguments that may have to be made contiguous.
+    `inputs` are the arguments that may have to be made contiguous; `dtype` and `backend` what it was made for.
     """
 
-    __slots__ = ("function", "inputs", "module", "pack", "packed_bytes", "packs_at", "sizes", "workspace", "workspace_at")
+    __slots__ = ("backend", "dtype", "function", "inputs", "module", "pack", "packed_bytes", "packs_at", "sizes", "workspace",
+                 "workspace_at")
 
     def __init__(self, function: Callable[..., None], module: _Module | None, workspace: Callable[..., int] | None, workspace_at: int,
                  inputs: tuple[int, ...]) -> None:
@@ -103,9 +104,10 @@ def _call(name: str, dtype: np.dtype, backend: str) -> _Call:
     home = None if backend == "reference" or not row.cpu else _module(row.folder)
     module = None if home is None else home.compiled
     function = reference_kernel(name) if module is None else getattr(module, name)
-    if hasattr(function, "__signatures__"):       # Cython's dispatch on the argument types costs microseconds; it is done here, once
-        if dtype not in SPECIALISATION:
-            return _call(name, dtype, "reference")
+    typed = hasattr(function, "__signatures__")   # Cython's dispatch on the argument types costs microseconds; it is done here, once
+    if dtype not in SPECIALISATION and (typed or module is not None and row.packs is not None):
+        return _call(name, dtype, "reference")
+    if typed:
         function = function[SPECIALISATION[dtype]]
     at = row.arguments.index("workspace") if "workspace" in row.arguments else -1
     workspace = None if at < 0 else reference_workspace(name) if module is None else getattr(module, name + "_workspace")
@@ -117,6 +119,7 @@ def _call(name: str, dtype: np.dtype, backend: str) -> _Call:
     return call
 
 
+MOST_CALLS = 16                                   # of one kernel
 MOST_REMEMBERED = 4096                            # sizes, for each kernel
 MOST_PACKED = 4                                   # layouts of one array: every size of image has its own, four times as large at most
 
@@ -151,9 +154,10 @@ class CPUBackend:
 
     name = "cpu"
     empty = staticmethod(memory.empty)        # an array to be filled: from the pool where it is large, so that a step meets no fresh pages
+    like = staticmethod(memory.like)
 
     def __init__(self) -> None:
-        self._calls: dict[tuple[str, np.dtype, str], _Call] = {}
+        self._calls: dict[str, list[_Call]] = {}          # by kernel, one for each dtype and setting that was met
 
     def run(self, kernel: str, *arguments: Any, packed: dict[Any, Any] | None = None, algorithm: str | None = None) -> None:
         """Run one kernel; inputs that are not C-contiguous are copied first unless the kernel takes strided arrays.
@@ -167,11 +171,13 @@ class CPUBackend:
             kernel = algorithm
         elif kernel in ALTERNATIVES and settings["backend"] != "reference":
             kernel = self._algorithm(kernel, arguments, settings, packed)
-        key = kernel, dtype_of(first[0] if type(first) is tuple else first), settings["backend"]
-        known = self._calls.get(key)
-        if known is None:
-            known = self._calls[key] = _call(*key)
-        call: _Call = known
+        dtype, backend = dtype_of(first[0] if type(first) is tuple else first), settings["backend"]
+        call: _Call
+        for call in self._calls.get(kernel, ()):
+            if call.dtype is dtype and call.backend is backend:
+                break
+        else:
+            call = self._remembered(kernel, dtype, backend)
         module: _Module | None = call.module
         if module is not None and module.threads != settings["threads"]:
             module.threads = settings["threads"]
@@ -186,6 +192,15 @@ class CPUBackend:
         if call.pack is not None:
             arguments = _with_packed(call, kernel, arguments, packed)
         call.function(*arguments)
+
+    def _remembered(self, kernel: str, dtype: np.dtype, backend: str) -> _Call:
+        """How to run a kernel, to be found at once the next time; arrays out of a pickle have dtype objects of their own."""
+        known = self._calls.setdefault(kernel, [])
+        if len(known) >= MOST_CALLS:
+            known.clear()
+        known.append(_call(kernel, dtype, backend))
+        known[-1].dtype, known[-1].backend = dtype, backend
+        return known[-1]
 
     def _algorithm(self, kernel: str, arguments: tuple[Any, ...], settings: dict[str, Any], packed: dict[Any, Any] | None) -> str:
         """The kernel to run in the place of one that others can stand in for."""

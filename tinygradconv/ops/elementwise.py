@@ -5,6 +5,7 @@ engine sums it over the axes that were broadcast.
 """
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -47,19 +48,29 @@ def binary(kernel: str, doc: str, *, name: str | None = None, result: Any = None
 
     def forward(be: Any, a: Any, b: Any) -> Any:
         shape, other = shape_of(a), shape_of(b)
-        y = be.empty(shape if shape == other or not other else _check_broadcast(said, a, b),            # the usual cases first
-                     dtype_of(a) if result is None else result(a))
+        fits = shape == other or not other                      # the usual cases first
+        if fits and result is None:
+            y = be.like(a)
+        else:
+            y = be.empty(shape if fits else _check_broadcast(said, a, b), dtype_of(a) if result is None else result(a))
         be.run("binary", a, b, y, kernel)
         return y
     forward.__doc__ = doc
     return Primitive(forward, elementwise=True, name=said, **marks)
 
 
+def _joint_shape(a: Any, b: Any, c: Any) -> tuple[int, ...]:
+    """The shape to which three operands broadcast."""
+    shape, second, third = shape_of(a), shape_of(b), shape_of(c)
+    if (second == shape or not second) and (third == shape or not third):                     # the usual cases first
+        return shape
+    return _broadcast(a, b, c)
+
+
 def ternary(kernel: str, doc: str) -> Primitive:
     """An op of three operands that is one row of the `ternary` kernel."""
     def forward(be: Any, a: Any, b: Any, c: Any) -> Any:
-        shape = shape_of(a)
-        y = be.empty(shape if shape == shape_of(b) == shape_of(c) else _broadcast(a, b, c), dtype_of(a))
+        y = be.empty(_joint_shape(a, b, c), dtype_of(a))
         be.run("ternary", a, b, c, y, kernel)
         return y
     forward.__doc__ = doc
@@ -96,8 +107,9 @@ def _number(name: str) -> Any:
 def unary(kernel: str, doc: str, *, result: Any = _floating, whole: bool = False, **marks: Any) -> Primitive:
     """An op of one operand that is one row of the `unary` kernel; `whole`: it leaves integers as they are."""
     def forward(be: Any, x: Any) -> Any:
-        y = be.empty(shape_of(x), result(x))
-        if dtype_of(x).kind == "f" or result is _bool:
+        floating = dtype_of(x).kind == "f"
+        y = be.like(x) if floating and result is not _bool else be.empty(shape_of(x), result(x))
+        if floating or result is _bool:
             be.run("unary", x, y, kernel)
         elif whole:
             be.run("copy", x, y)
@@ -125,6 +137,10 @@ divide_slope = ternary("divide_slope", "−(a / b) · c: the cotangent a of y = 
 divide_slope.vjp(a=lambda g, b, c: divide_slope(g, b, c), b=lambda g, b, y: -(g / b) * y, c=lambda g, a, b: -(g / b) * a)
 maximum_slope = ternary("maximum_slope", "a where b > c, half of it where they are equal, else 0: the gradients of b and c are zero")
 maximum_slope.vjp(a=lambda g, b, c: maximum_slope(g, b, c), b=lambda g: nothing(g), c=lambda g: nothing(g))
+_clip = ternary("clip", "a held between the numbers b and c")
+clip_slope = ternary("clip_slope", "a where b = c, else 0: the cotangent a of c = clip(b, …), brought back to b; those of b and c are zero")
+_clip.vjp(a=lambda g, a, y: clip_slope(g, a, y))
+clip_slope.vjp(a=lambda g, b, c: clip_slope(g, b, c), b=lambda g: nothing(g), c=lambda g: nothing(g))
 gate = binary("gate", "a where b > 0, else 0; the gradient of b is zero")
 gate.vjp(a=lambda g, b: gate(g, b), b=lambda g: nothing(g))
 tanh_slope = slope("tanh", "a · (1 − b²): the cotangent a of y = b = tanh x, brought back to x")
@@ -237,15 +253,24 @@ def astype(x: Any, dtype: Any) -> Tensor:
 
 def _select(be: Any, condition: Any, a: Any, b: Any) -> Any:
     try:
-        y = be.empty(_broadcast(condition, a, b), a.dtype)
+        y = be.empty(_joint_shape(condition, a, b), dtype_of(a))
     except ValueError:
         raise ValueError(f"where: shapes {condition.shape}, {a.shape} and {b.shape} do not broadcast") from None
     be.run("where", condition, a, b, y)
     return y
 
 
+@primitive
+def _kept_where(be: Any, a: Any, condition: Any, *, holds: bool) -> Any:
+    """a where the condition is `holds`, 0 elsewhere; it broadcasts to a."""
+    y, zero = be.like(a), be.constant(np.zeros((), dtype_of(a)))
+    be.run("where", condition, *((a, zero) if holds else (zero, a)), y)
+    return y
+
+
+_kept_where.vjp(a=lambda g, condition, holds: _kept_where(g, condition, holds=holds))
 _choose = Primitive(_select, elementwise=True, promote=False, name="where")
-_choose.vjp(a=lambda g, condition: where(condition, g, 0), b=lambda g, condition: where(condition, 0, g))
+_choose.vjp(a=lambda g, condition: _kept_where(g, condition, holds=True), b=lambda g, condition: _kept_where(g, condition, holds=False))
 
 
 @numpy_names
@@ -269,6 +294,10 @@ def clip(x: Any, lower: Any = None, upper: Any = None) -> Tensor:
     (x,) = as_tensors("clip", ("x",), (x,))
     if isinstance(lower, (int, float)) and isinstance(upper, (int, float)) and lower > upper:
         raise ValueError(f"clip: lower ({lower}) must not exceed upper ({upper})")
+    if x.dtype.kind == "f" and all([bound is None or type(bound) in (int, float) for bound in (lower, upper)]):
+        low, high = [promoted("clip", (x, bound))[1] for bound in (-math.inf if lower is None else lower,
+                                                                   math.inf if upper is None else upper)]
+        return _clip(x, low, high)
     if lower is not None:
         x = where(less(x, lower), lower, x)
     return x if upper is None else where(greater(x, upper), upper, x)

@@ -6,21 +6,23 @@ from typing import Any
 
 import numpy as np
 
+from tinygradconv.arrays import dtype_of, shape_of
 from tinygradconv.autodiff import Primitive, primitive, recording
 from tinygradconv.backends import ACTIVATIONS
 from tinygradconv.ops.bias import activation_slope, bias_backward, checked_activation
 from tinygradconv.ops.shape import broadcast_to, expand_dims, reshape
 from tinygradconv.ops.windows import floating_tensors
 from tinygradconv.promotion import as_tensors, result_dtype
-from tinygradconv.tensor import Tensor
+from tinygradconv.tensor import Tensor, Value
 
 
 @primitive
 def _matmul(be: Any, a: Any, b: Any, *, transpose_a: bool, transpose_b: bool) -> Any:
     """y = op(a) @ op(b), a (M, K) or (K, M), b (K, N) or (N, K); or a batch of such products, with one more axis in front."""
-    M, N = a.shape[-1 if transpose_a else -2], b.shape[-2 if transpose_b else -1]
-    if a.ndim == 2:
-        y = be.empty((M, N), a.dtype)
+    rows, columns = shape_of(a), shape_of(b)
+    M, N = rows[-1 if transpose_a else -2], columns[-2 if transpose_b else -1]
+    if len(rows) == 2:
+        y = be.empty((M, N), dtype_of(a))
         be.run("matmul", a[None], b[None], y[None], transpose_a, transpose_b)
         return y
     y = be.empty((a.shape[0], M, N), a.dtype)
@@ -49,7 +51,10 @@ _matmul.name = "matmul"
 def matmul(a: Any, b: Any) -> Tensor:
     """y[…, m, n] = Σₖ a[…, m, k] · b[…, k, n]; leading axes broadcast, and a vector is a row on the left, a column on the right."""
     a, b = as_tensors("matmul", ("a", "b"), (a, b))
-    if a.data.ndim == b.data.ndim == 2 and a.data.dtype is b.data.dtype and a.data.shape[1] == b.data.shape[0]:
+    first: Value = a
+    second: Value = b
+    rows, columns = shape_of(first.data), shape_of(second.data)
+    if len(rows) == len(columns) == 2 and rows[1] == columns[0] and dtype_of(first.data) is dtype_of(second.data):
         return _matmul(a, b, transpose_a=False, transpose_b=False)                    # the commonest case, by the shortest way
     if a.ndim == 0 or b.ndim == 0:
         raise ValueError(f"matmul: a and b need at least one axis, got shapes {a.shape} and {b.shape}. Multiply by a number with *")

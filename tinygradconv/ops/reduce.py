@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from tinygradconv.arrays import broadcast, dtype_of, shape_of
 from tinygradconv.autodiff import primitive
 from tinygradconv.ops.device import beside
-from tinygradconv.ops.elementwise import BOOL
-from tinygradconv.ops.gather import scatter_add_flat
-from tinygradconv.ops.shape import as_axes, broadcast_to, permute_dims, reshape
+from tinygradconv.ops.elementwise import BOOL, nothing
+from tinygradconv.ops.gather import gather_flat
+from tinygradconv.ops.shape import as_axes, permute_dims, reshape
 from tinygradconv.ops.spelling import numpy_names
 from tinygradconv.promotion import as_tensors, floating_result
 from tinygradconv.tensor import Tensor
@@ -34,9 +35,10 @@ def dropped(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
 
 def reduced(be: Any, x: Any, op: str, axes: tuple[int, ...], keepdims: bool, dtype: Any) -> Any:
     """One row of the `reduce` kernel, for op authors."""
-    y = be.empty(kept(x.shape, axes), dtype)
+    shape = shape_of(x)
+    y = be.empty(kept(shape, axes), dtype)
     be.run("reduce", x, y, op, axes)
-    return y if keepdims else y.reshape(dropped(x.shape, axes))
+    return y if keepdims else y.reshape(dropped(shape, axes))
 
 
 def sum_dtype(dtype: np.dtype) -> np.dtype:
@@ -46,12 +48,38 @@ def sum_dtype(dtype: np.dtype) -> np.dtype:
 
 @primitive
 def _sum(be: Any, x: Any, *, axes: tuple[int, ...], keepdims: bool) -> Any:
-    return reduced(be, x, "sum", axes, keepdims, sum_dtype(x.dtype))
+    return reduced(be, x, "sum", axes, keepdims, sum_dtype(dtype_of(x)))
+
+
+@primitive
+def _mean(be: Any, x: Any, *, axes: tuple[int, ...], keepdims: bool, n: float) -> Any:
+    """Σ x / n."""
+    y = reduced(be, x, "sum", axes, keepdims, dtype_of(x))
+    be.run("binary", y, be.constant(np.asarray(n, dtype_of(x))), y, "divide")
+    return y
+
+
+@primitive(view=True)
+def _repeat(be: Any, g: Any, *, shape: tuple[int, ...], axes: tuple[int, ...], n: float) -> Any:
+    """g / n repeated along `axes` up to `shape`: the adjoint of Σ x / n."""
+    if n != 1:
+        y = be.like(g)
+        be.run("binary", g, be.constant(np.asarray(n, dtype_of(g))), y, "divide")
+        g = y
+    return broadcast(g.reshape(kept(shape, axes)), shape)
 
 
 @primitive
 def _extreme(be: Any, x: Any, *, op: str, axes: tuple[int, ...], keepdims: bool) -> Any:
-    return reduced(be, x, op, axes, keepdims, x.dtype)
+    return reduced(be, x, op, axes, keepdims, dtype_of(x))
+
+
+@primitive
+def _extreme_slope(be: Any, a: Any, b: Any, c: Any, *, op: str, axes: tuple[int, ...]) -> Any:
+    """a at the first value over `axes`, in row-major order, of b that is the extreme c; 0 elsewhere."""
+    shape, x = kept(shape_of(b), axes), be.like(b)
+    be.run("extreme_backward", a.reshape(shape), b, c.reshape(shape), x, axes)
+    return x
 
 
 @primitive(differentiable=False)
@@ -86,18 +114,21 @@ def lined_back(rows: Tensor, shape: tuple[int, ...], axes: tuple[int, ...]) -> T
     return permute_dims(reshape(rows, tuple(shape[i] for i in order)), back)
 
 
-def _extreme_rule(g: Tensor, x: Tensor, op: str, axes: tuple[int, ...]) -> Tensor:
-    """The cotangent goes to the first extreme, in row-major order over `axes`: an argmax, and one value placed per row."""
-    rows = lined_up(x.detach(), axes)
+def _at_the_extremes(g: Tensor, a_shape: tuple[int, ...], b: Tensor, op: str, axes: tuple[int, ...]) -> Tensor:
+    """The adjoint of placing a at the first extremes of b: g is read there, one value per row."""
+    rows = lined_up(b.detach(), axes)
     R, K = rows.shape
-    where = _arg(rows, op="arg" + op, axis=1) + beside(x, np.arange(R, dtype=np.int64)[:, None] * K)
-    return lined_back(scatter_add_flat(reshape(g, (R, 1)), where, shape=(R, K)), x.shape, axes)
+    where = _arg(rows, op="arg" + op, axis=1) + beside(b, np.arange(R, dtype=np.int64)[:, None] * K)
+    return reshape(gather_flat(lined_up(g, axes), where), a_shape)
 
 
-_sum.vjp(x=lambda g, x_shape, axes: broadcast_to(reshape(g, kept(x_shape, axes)), x_shape))
-_extreme.vjp(x=_extreme_rule)
+_sum.vjp(x=lambda g, x_shape, axes: _repeat(g, shape=x_shape, axes=axes, n=1))
+_mean.vjp(x=lambda g, x_shape, axes, n: _repeat(g, shape=x_shape, axes=axes, n=n))
+_repeat.vjp(g=lambda g, g_shape, axes, n: reshape(_mean(g, axes=axes, keepdims=False, n=n), g_shape))
+_extreme.vjp(x=lambda g, x, y, op, axes: _extreme_slope(g, x, y, op=op, axes=axes))
+_extreme_slope.vjp(a=_at_the_extremes, b=lambda g: nothing(g), c=lambda g, c: nothing(c))
 _cumulative_sum.vjp(x=lambda g, axis, reverse: _cumulative_sum(g, axis=axis, reverse=not reverse))
-_sum.name, _cumulative_sum.name, _extreme.name = "sum", "cumsum", "max or min"
+_sum.name, _mean.name, _cumulative_sum.name, _extreme.name, _repeat.name = "sum", "mean", "cumsum", "max or min", "repeat"
 
 
 def start(name: str, x: Any, axis: Axis, *, floating: bool = False) -> tuple[Tensor, tuple[int, ...]]:
@@ -127,7 +158,7 @@ def sum(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
 def mean(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
     """Σ x / n over `axis`, n the number of values there; integers give float32; the mean of nothing is NaN."""
     x, axes = start("mean", x, axis, floating=True)
-    return _sum(x, axes=axes, keepdims=keepdims) / (count(x, axes) or math.nan)
+    return _mean(x, axes=axes, keepdims=keepdims, n=count(x, axes) or math.nan)
 
 
 @numpy_names

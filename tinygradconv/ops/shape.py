@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygradconv.arrays import broadcast
 from tinygradconv.autodiff import primitive
 from tinygradconv.geometry import integer
 from tinygradconv.ops.spelling import numpy_names
@@ -60,7 +61,7 @@ def _permute(be: Any, x: Any, *, axes: tuple[int, ...]) -> Any:
 
 @primitive(view=True)
 def _broadcast(be: Any, x: Any, *, shape: tuple[int, ...]) -> Any:
-    return np.broadcast_to(x, shape, subok=True)
+    return broadcast(x, shape)
 
 
 @primitive

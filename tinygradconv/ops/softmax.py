@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tinygradconv.arrays import shape_of
 from tinygradconv.autodiff import primitive
 from tinygradconv.ops.elementwise import exp
 from tinygradconv.ops.reduce import start, sum
@@ -13,26 +14,57 @@ from tinygradconv.tensor import Tensor
 __all__ = ["log_softmax", "softmax"]
 
 
-@primitive
-def _log_softmax(be: Any, x: Any) -> Any:
-    """Along the last axis."""
-    y = be.empty(x.shape, x.dtype)
-    if x.size:
-        be.run("log_softmax", x.reshape(-1, x.shape[-1]), y.reshape(-1, x.shape[-1]))
-    return y
+def _rows(x: Any) -> Any:
+    """x (…, C) as (M, C)."""
+    shape = shape_of(x)
+    return x if len(shape) == 2 else x.reshape(-1, shape[-1])
 
 
 @primitive
 def _softmax(be: Any, x: Any) -> Any:
     """Along the last axis."""
-    y = be.empty(x.shape, x.dtype)
+    y = be.like(x)
     if x.size:
-        be.run("softmax", x.reshape(-1, x.shape[-1]), y.reshape(-1, x.shape[-1]))
+        be.run("softmax", _rows(x), _rows(y))
     return y
 
 
-_log_softmax.vjp(x=lambda g, y: g - exp(y) * sum(g, -1, keepdims=True))
-_softmax.vjp(x=lambda g, y: y * (g - sum(g * y, -1, keepdims=True)))
+@primitive
+def _softmax_slope(be: Any, a: Any, b: Any) -> Any:
+    """b · (a − Σ a · b), b = softmax(x): the cotangent a of b, brought back to x."""
+    x = be.like(b)
+    if x.size:
+        be.run("softmax_backward", _rows(a), _rows(b), _rows(x))
+    return x
+
+
+@primitive
+def _log_softmax(be: Any, x: Any) -> Any:
+    """Along the last axis."""
+    y = be.like(x)
+    if x.size:
+        be.run("log_softmax", _rows(x), _rows(y))
+    return y
+
+
+@primitive
+def _log_softmax_slope(be: Any, a: Any, b: Any) -> Any:
+    """a − eᵇ · Σ a, b = log_softmax(x): the cotangent a of b, brought back to x."""
+    x = be.like(b)
+    if x.size:
+        be.run("log_softmax_backward", _rows(a), _rows(b), _rows(x))
+    return x
+
+
+def _inner(a: Tensor, b: Tensor) -> Tensor:
+    """Σ a · b along the last axis, which keeps length 1."""
+    return sum(a * b, -1, keepdims=True)
+
+
+_softmax.vjp(x=lambda g, y: _softmax_slope(g, y))
+_softmax_slope.vjp(a=lambda g, b: _softmax_slope(g, b), b=lambda g, a, b: g * (a - _inner(a, b)) - a * _inner(g, b))
+_log_softmax.vjp(x=lambda g, y: _log_softmax_slope(g, y))
+_log_softmax_slope.vjp(a=lambda g, b: g - _inner(g, exp(b)), b=lambda g, a, b: -g * exp(b) * sum(a, -1, keepdims=True))
 _log_softmax.name, _softmax.name = "log_softmax", "softmax"
 
 

@@ -1,13 +1,15 @@
 """Products, variances and sums of exponentials along any axes: reductions whose derivatives need care at zero and infinity."""
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
-from tinygradconv.autodiff import primitive
+from tinygradconv.arrays import dtype_of, shape_of
+from tinygradconv.autodiff import primitive, recording
 from tinygradconv.geometry import real
-from tinygradconv.ops.elementwise import equal, exp, isfinite, log, sqrt, square, where
+from tinygradconv.ops.elementwise import equal, exp, isfinite, log, sqrt, where
 from tinygradconv.ops.join import concat, pad
 from tinygradconv.ops.reduce import Axis, count, kept, lined_back, lined_up, mean, reduced, start, sum, sum_dtype
 from tinygradconv.ops.shape import basic_slice, reshape
@@ -22,11 +24,21 @@ def _prod(be: Any, x: Any, *, axes: tuple[int, ...], keepdims: bool) -> Any:
     return reduced(be, x, "prod", axes, keepdims, sum_dtype(x.dtype))
 
 
+@primitive(differentiable=False)
+def _prod_slope(be: Any, g: Any, x: Any, *, axes: tuple[int, ...]) -> Any:
+    """Each value's cotangent: g times the product of all the others; one kernel, for a backward pass that is not recorded."""
+    dx = be.like(x)
+    be.run("prod_backward", g.reshape(kept(shape_of(x), axes)), x, dx, axes)
+    return dx
+
+
 def _prod_rule(g: Tensor, x: Tensor, axes: tuple[int, ...]) -> Tensor:
     """Each value's cotangent is g times the product of all the others, zeros among them or not, with no division.
 
-    The values are multiplied in pairs, up a binary tree; on the way down each one meets its partner's product.
+    Where it is recorded, the values are multiplied in pairs, up a binary tree; on the way down each one meets its partner's product.
     """
+    if not recording() and x.size:
+        return _prod_slope(g, x, axes=axes)
     level = lined_up(x, axes)
     R, K = level.shape
     if K == 0:
@@ -48,6 +60,44 @@ def _prod_rule(g: Tensor, x: Tensor, axes: tuple[int, ...]) -> Tensor:
 
 _prod.vjp(x=_prod_rule)
 _prod.name = "prod"
+
+
+@primitive(byproducts=("center",))
+def _var(be: Any, x: Any, *, axes: tuple[int, ...], keepdims: bool, n: int, divisor: float) -> Any:
+    """(Σ (x − m)² / divisor, m), m = Σ x / n."""
+    dtype = dtype_of(x)
+    center, away = reduced(be, x, "sum", axes, True, dtype), be.like(x)
+    be.run("binary", center, be.constant(np.asarray(n, dtype)), center, "divide")
+    be.run("binary", x, center, away, "subtract")
+    be.run("unary", away, away, "square")
+    y = reduced(be, away, "sum", axes, keepdims, dtype)
+    be.run("binary", y, be.constant(np.asarray(divisor, dtype)), y, "divide")
+    return y, center
+
+
+@primitive
+def _var_slope(be: Any, a: Any, b: Any, c: Any, *, axes: tuple[int, ...], scale: float) -> Any:
+    """scale · a · (b − c), c the mean of b over `axes`, which is handed in as a constant: the rule for b answers for both."""
+    dtype, shape = dtype_of(b), shape_of(b)
+    factor, x = be.empty(kept(shape, axes), dtype), be.like(b)
+    be.run("binary", a.reshape(kept(shape, axes)), be.constant(np.asarray(scale, dtype)), factor, "multiply")
+    be.run("ternary", factor, b, c, x, "scaled_difference")
+    return x
+
+
+def _var_rule(g: Tensor, x: Tensor, center: Tensor, axes: tuple[int, ...], divisor: float) -> Tensor:
+    """2 · (x − m) / divisor; that m moves with x changes nothing, as Σ (x − m) = 0."""
+    return _var_slope(g, x, center, axes=axes, scale=2 / divisor if divisor else math.inf)
+
+
+def _var_slope_by_b(g: Tensor, a: Tensor, axes: tuple[int, ...], scale: float) -> Tensor:
+    """What moves b moves its mean: the cotangent less its own mean."""
+    return _var_slope(a, g, mean(g, axes, keepdims=True).detach(), axes=axes, scale=scale)
+
+
+_var.vjp(x=_var_rule)
+_var_slope.vjp(a=lambda g, a_shape, b, c, axes, scale: reshape(sum(g * (b - c), axes) * scale, a_shape), b=_var_slope_by_b)
+_var.name = "var"
 
 
 @primitive
@@ -87,9 +137,9 @@ def prod(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
 def var(x: Any, axis: Axis = None, *, correction: float = 0, keepdims: bool = False) -> Tensor:
     """Σ (x − mean)² / (n − correction) over `axis`, n the number of values there: the variance; correction=1 estimates a population's."""
     x, axes = start("var", x, axis, floating=True)
-    n = count(x, axes) - real("correction", correction, where="var")
-    spread = sum(square(x - mean(x, axes, keepdims=True)), axes, keepdims=keepdims)
-    return spread / (n if n > 0 else 0.0)
+    n = count(x, axes)
+    freedom = n - real("correction", correction, where="var")
+    return _var(x, axes=axes, keepdims=keepdims, n=n, divisor=freedom if freedom > 0 else 0.0)
 
 
 @numpy_names

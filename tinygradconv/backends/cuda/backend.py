@@ -50,6 +50,10 @@ class CUDABackend:
         self._constants: dict[tuple[Any, ...], CudaArray] = {}
 
     # Kernels.
+    def like(self, array: CudaArray) -> CudaArray:
+        """An array to be filled, of this shape and dtype."""
+        return self.empty(array.shape, array.dtype)
+
     def run(self, kernel: str, *arguments: Any, packed: dict[Any, Any] | None = None, algorithm: str | None = None) -> None:
         """Start one kernel of the manifest; NotImplementedError where it has no CUDA form.
 

@@ -1,0 +1,3 @@
+"""The types with which matmul.py is compiled."""
+from tinygradconv.arrays cimport dtype_of, shape_of
+from tinygradconv.tensor cimport Value
