@@ -12,7 +12,7 @@ from __future__ import annotations
 from functools import cache
 
 from ..cuda.division import divided
-from ..cuda.language import CudaKernel, DeviceFunction, Scalar, cuda, device, kernel, ptx
+from ..cuda.language import CudaKernel, DeviceFunction, Scalar, cuda, device, int32, kernel, ptx
 from ..cuda.walk import quotient
 from .finish import after, finish
 from .loaders import WINDOWS, channels_as_lines, pixels_as_lines, rows_of_lines, taps_as_lines
@@ -21,7 +21,8 @@ from .modes import engine_of, type_of
 GEOMETRY = ", ".join(f"{name}: int64" for name in WINDOWS)
 PHASES = ", ".join(f"{name}: int64" for name in (
     "lines", "places", "r_places", "columns", "r_columns", "sy", "sx", "apart_y", "apart_x", "inverse_y", "inverse_x", "dy", "dx", "top",
-    "left", "kh", "kw", "H", "W", "wide", "groups", "height", "width", "pitch", "depth", "r_depth", "most", "r_most", "r_fewer"))
+    "left", "kh", "kw", "H", "W", "wide", "groups", "height", "width", "pitch", "depth", "r_depth", "most", "r_most", "r_fewer", "back_y",
+    "back_x", "down", "right"))
 BLOCKS = "across: int64, tiles: int64, part: int64, size: int64"           # tiles side by side, tiles; k of a part, numbers of a result
 
 
@@ -52,7 +53,7 @@ def pair(paired: bool) -> DeviceFunction:
 @cache
 def rows_store(T: Scalar, paired: bool) -> DeviceFunction:
     """A function of (out, i, j, a, b): the finished sums of row i and columns j, j + 1 of a group, to rows of `pitch` numbers."""
-    finished, write = finish(T, False), pair(paired)
+    finished, write = finish(T), pair(paired)
 
     @device
     def store(out, i, j, a, b):
@@ -77,11 +78,11 @@ def forward_tiles(mode: str, shape: tuple[int, ...], vector: int) -> CudaKernel:
                       taps, r_taps, dy, dx, wide, channels, K, across, tiles, part, size, scale, bias, residual, given, activation):
         sums = cuda.local.array(count, T)
         group, i, j = block_place(tiles, across)
-        i, j, k = i * rows, j * columns_, cuda.blockIdx.y * part
+        i0, j0, k = int32(i * rows), int32(j * columns_), cuda.blockIdx.y * part
         windows = (x, group * depth, lines, places, r_places, columns, r_columns, sy, sx, first_y, first_x, height, width, pitch, depth,
                    r_depth, taps, r_taps, dy, dx)
-        walk(windows, (w, group * wide, wide, channels), i, j, k, min(K, k + part), sums)
-        spread((y, cuda.blockIdx.y * size, group * wide, lines, wide, channels, scale, bias, residual, given, activation), i, j, sums)
+        walk(windows, (w, group * wide, wide, channels), i0, j0, k, min(K, k + part), sums)
+        spread((y, cuda.blockIdx.y * size, group * wide, lines, wide, channels, scale, bias, residual, given, activation), i0, j0, sums)
     return forward_tiles
 
 
@@ -96,11 +97,11 @@ def grad_weight_tiles(mode: str, shape: tuple[int, ...], vector: int) -> CudaKer
                           r_depth, taps, r_taps, dy, dx, wide, channels, K, across, tiles, part, size):
         sums = cuda.local.array(count, T)
         group, i, j = block_place(tiles, across)
-        i, j, k = i * rows, j * columns_, cuda.blockIdx.y * part
+        i0, j0, k = int32(i * rows), int32(j * columns_), cuda.blockIdx.y * part
         windows = (x, group * depth, lines, places, r_places, columns, r_columns, sy, sx, first_y, first_x, height, width, pitch, depth,
                    r_depth, taps, r_taps, dy, dx)
-        walk(windows, (g, group * wide, wide, channels), i, j, k, min(K, k + part), sums)
-        spread((w, cuda.blockIdx.y * size, group * wide, lines, wide, channels, w, w, w, 0, 0), i, j, sums)
+        walk(windows, (g, group * wide, wide, channels), i0, j0, k, min(K, k + part), sums)
+        spread((w, cuda.blockIdx.y * size, group * wide, lines, wide, channels, w, w, w, 0, 0), i0, j0, sums)
     return grad_weight_tiles
 
 
@@ -140,32 +141,33 @@ def grad_input_tiles(mode: str, shape: tuple[int, ...], vector: int) -> CudaKern
     """dx = cols of g, rotated · w, or parts of the product along k. Blocks: (phases · groups · tiles, parts).
 
     H, W, wide · groups are x's; height, width and pitch are g's, depth its channels in a group; places and columns are pixels of a phase.
+    From a tap of a phase to the next it is back_y, back_x cells in g, and down, right numbers in w.
     """
     T, (rows, columns_, *_) = type_of(mode), shape
     left_loader, right_loader = pixels_as_lines(T, vector), channels_as_lines(T, vector)
     walk, spread, count, options = engine_of(mode, shape, left_loader, right_loader, pixels_store(vector > 1))
+    if mode == "bf16":
+        options["min_blocks"] = 1                                          # with two at once, addresses would spill
 
     @kernel(f"g: {T}*, w: {T}*, x: {T}*, {PHASES}, {BLOCKS}", **options)
     def grad_input_tiles(g, w, x, lines, places, r_places, columns, r_columns, sy, sx, apart_y, apart_x, inverse_y, inverse_x, dy, dx, top,
-                         left, kh, kw, H, W, wide, groups, height, width, pitch, depth, r_depth, most, r_most, r_fewer, across, tiles, part,
-                         size):
+                         left, kh, kw, H, W, wide, groups, height, width, pitch, depth, r_depth, most, r_most, r_fewer, back_y, back_x,
+                         down, right, across, tiles, part, size):
         sums = cuda.local.array(count, T)
         product, i, j = block_place(tiles, across)
         number = quotient(product, groups)
         group = product - number * groups
         beside = min(sx, W)                                                # phases, where an image may be narrower than a step
-        py = quotient(number, beside)
-        px = number - py * beside
+        py = int32(quotient(number, beside))
+        px = int32(number - py * beside)
         first_ky, taps_y, first_y = phase(py, sy, apart_y, inverse_y, dy, top, kh)
         first_kx, taps, first_x = phase(px, sx, apart_x, inverse_x, dx, left, kw)
-        i, j, k = i * rows, j * columns_, cuda.blockIdx.y * part
+        i0, j0, k = int32(i * rows), int32(j * columns_), cuda.blockIdx.y * part
         r_taps = r_most if taps == most else r_fewer
-        tap = wide * pitch                                                 # from a tap of the filter to the next
         windows = (g, group * depth, lines, places, r_places, columns, r_columns, 1, 1, first_y, first_x, height, width, pitch, depth,
-                   r_depth, taps, r_taps, -quotient(dy * apart_y, sy), -quotient(dx * apart_x, sx))
-        weights = (w, (first_ky * kw + first_kx) * tap + group * depth, wide, pitch, depth, r_depth, taps, r_taps, apart_y * kw * tap,
-                   apart_x * tap)
-        walk(windows, weights, i, j, k, min(taps_y * taps * depth, k + part), sums)
+                   r_depth, taps, r_taps, back_y, back_x)
+        weights = (w, (first_ky * kw + first_kx) * wide * pitch + group * depth, wide, pitch, depth, r_depth, taps, r_taps, down, right)
+        walk(windows, weights, i0, j0, k, min(taps_y * taps * depth, k + part), sums)
         spread((x, cuda.blockIdx.y * size + group * wide, lines, places, r_places, columns, r_columns, py, px, sy, sx, H, W, wide,
-                groups * wide), i, j, sums)
+                groups * wide), i0, j0, sums)
     return grad_input_tiles

@@ -17,7 +17,7 @@ from ..cuda.language import float32, float64
 from ..depthwise import cuda as few
 from . import layout
 from .correlate import forward_tiles, grad_input_tiles, grad_weight_tiles
-from .finish import TANH, add_parts, added, after_arguments
+from .finish import add_parts, added, after_arguments
 from .modes import SHAPES, mode_of, type_of
 
 FEW = 16                                   # pairs of channels in a group, beyond which tiles pay
@@ -39,10 +39,9 @@ def conv2d_forward(device: Any, x: Any, w: Any, scale: Any, bias: Any, residual:
         mode, vector = _mode(device, geo, x, w, y)
         shape, grid, parts, numbers = layout.forward(geo, mode, vector)
         following = after_arguments(scale, bias, residual, activation, y)
-        at_once = parts == 1 and activation != TANH
-        into = y if parts == 1 else device.empty((parts, *y.shape), y.dtype)
-        device.launch(forward_tiles(mode, shape, vector), grid, x, w, into, *numbers, y.size, *(following if at_once else (y, y, y, 0, 0)))
-        if not at_once:
+        into, ending = (y, following) if parts == 1 else (device.empty((parts, *y.shape), y.dtype), (y, y, y, 0, 0))
+        device.launch(forward_tiles(mode, shape, vector), grid, x, w, into, *numbers, y.size, *ending)
+        if parts > 1:
             added(device, into, y, parts, type_of(mode), following)
 
 

@@ -9,7 +9,6 @@ from ..cuda.host import blocks
 from ..cuda.language import CudaKernel, DeviceFunction, Scalar, cuda, device, kernel
 
 SCALE, BIAS, RESIDUAL = 1, 2, 4            # bits of `given`
-TANH = 2                                   # of ACTIVATIONS, what tiles leave to add_parts: too long to be there for each sum of a thread
 LANES, SIDE = 8, 32                        # of add_parts: threads that share a number's parts, numbers of a block
 
 
@@ -25,8 +24,8 @@ def after_arguments(scale: Any, bias: Any, residual: Any, activation: int, any_a
 
 
 @cache
-def finish(T: Scalar, tanh: bool) -> DeviceFunction:
-    """A function of (value, at, channel, …): act(scale[channel] · value + bias[channel] + residual[at]); only with `tanh`, that one too."""
+def finish(T: Scalar) -> DeviceFunction:
+    """A function of (value, at, channel, …): act(scale[channel] · value + bias[channel] + residual[at])."""
     @device
     def finished(value, at, channel, scale, bias, residual, given, activation):
         if given & SCALE:
@@ -37,7 +36,7 @@ def finish(T: Scalar, tanh: bool) -> DeviceFunction:
             value += residual[at]
         if activation == 1:
             value = T(0) if value < T(0) else value                        # so written, NaN stays
-        elif tanh and activation == TANH:
+        elif activation == 2:
             value = math.tanh(value)
         return value
     return finished
@@ -47,9 +46,9 @@ def finish(T: Scalar, tanh: bool) -> DeviceFunction:
 def add_parts(T: Scalar) -> CudaKernel:
     """y[i] = act(scale · Σ over parts of sums[part, i] + bias + residual): eight lanes for each i, each adds every eighth part.
 
-    y may be `sums`, if that is one part. A warp's threads are 32 neighbours in memory. The lanes' sums are added in their order.
+    A warp's threads are 32 neighbours in memory. The lanes' sums are added in their order.
     """
-    finished = finish(T, True)
+    finished = finish(T)
 
     @kernel(f"sums: {T}*, y: {T}*, parts: int64, size: int64, channels: int64, {after(T)}", threads=LANES * SIDE)
     def add_parts(sums, y, parts, size, channels, scale, bias, residual, given, activation):

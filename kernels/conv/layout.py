@@ -49,7 +49,8 @@ def grad_input(geo: Any, mode: str, vector: int) -> Layout:
     depth, wide, most_y, most = geo.O // geo.groups, geo.C // geo.groups, blocks(geo.kh, apart_y), blocks(geo.kw, apart_x)
     numbers = (lines, *_divisor(rows * columns), *_divisor(columns), geo.sy, geo.sx, apart_y, apart_x, inverse_y, inverse_x, geo.dy, geo.dx,
                geo.top, geo.left, geo.kh, geo.kw, geo.H, geo.W, wide, geo.groups, geo.OH, geo.OW, geo.O, *_divisor(depth),
-               *_divisor(most), reciprocal(max(1, most - 1)))
+               *_divisor(most), reciprocal(max(1, most - 1)), -(geo.dy * apart_y // geo.sy), -(geo.dx * apart_x // geo.sx),
+               apart_y * geo.kw * wide * geo.O, apart_x * wide * geo.O)
     return _tiled(plan(mode, vector, products, lines, wide, most_y * most * depth), products, lines, wide, numbers)
 
 
@@ -59,6 +60,11 @@ def check(name: str, geo: Any) -> None:
     if max(height, width) >= MOST_CELLS:
         raise ValueError(f"{name}: on a GPU a padded image has fewer than {MOST_CELLS:,} rows and columns, got {height:,} × {width:,}. "
                          "Use less padding, or x.to('cpu')")
+    numbers = max((max(geo.H, geo.span[0]) * geo.W + geo.span[1]) * geo.C, (max(geo.OH, geo.span[0]) * geo.OW + geo.span[1]) * geo.O,
+                  math.prod(geo.w_shape))
+    if numbers > LARGEST:
+        raise ValueError(f"{name}: on a GPU an image, what a window spans of it, and the weights have at most {LARGEST:,} numbers, "
+                         f"got {numbers:,}. Use x.to('cpu')")
     pixels = geo.N * max(geo.OH * geo.OW, geo.H * geo.W)
     if pixels > MOST_PIXELS:
         raise ValueError(f"{name}: on a GPU all images together have at most {MOST_PIXELS:,} pixels, got {pixels:,}. Split the batch")

@@ -8,7 +8,8 @@ The three convolutions of a group are matrix products. With cols[(n, oy, ox), (k
 
 A Loader (kernels/cuda/staging.py) gives a few neighbouring numbers of such a matrix, zeros where a window looks beside the image. What does
 not change along k is worked out once a line; k itself is taken apart by multiplication with reciprocals (kernels/cuda/division.py), two a
-chunk: there is no state to carry, so one loader serves the loops of all precisions.
+chunk: there is no state to carry, so one loader serves the loops of all precisions. Within an image, 32 bits are enough to count in
+(layout.check): half the registers and a third of the instructions of 64.
 
 An operand that is gathered is the tuple of WINDOWS, after the array and where its group begins:
 
@@ -25,7 +26,7 @@ from __future__ import annotations
 from functools import cache
 
 from ..cuda.division import divided
-from ..cuda.language import Scalar, device, uint32
+from ..cuda.language import Scalar, device, int32, uint32
 from ..cuda.staging import Loader
 from ..cuda.vectors import fetch
 
@@ -56,7 +57,7 @@ def pixels_as_lines(T: Scalar, vector: int) -> Loader:
         ky = divided(tap, r_taps)
         down, right = dy * ky, dx * (tap - ky * taps)
         inside = k < end and uint32(where[0] + down) < uint32(height) and uint32(where[1] + right) < uint32(width)
-        return load(x, where[2] + (down * width + right) * pitch + k - tap * depth, inside)
+        return load(x, where[2] + int32((down * width + right) * pitch + k - tap * depth), inside)
     return Loader(place, chunk, True, vector, 3)
 
 
@@ -81,7 +82,7 @@ def taps_as_lines(T: Scalar, vector: int) -> Loader:
         oy = divided(at, r_columns)
         down, right = sy * oy, sx * (at - oy * columns)
         inside = k < end and uint32(where[0] + down) < uint32(height) and uint32(where[1] + right) < uint32(width)
-        return load(x, where[2] + ((n * height + down) * width + right) * pitch, inside)
+        return load(x, where[2] + n * (height * width * pitch) + int32((down * width + right) * pitch), inside)
     return Loader(place, chunk, False, vector, 3)
 
 
@@ -120,5 +121,5 @@ def channels_as_lines(T: Scalar, vector: int) -> Loader:
         w, _, _, _, depth, r_depth, taps, r_taps, down, right = operand
         tap = divided(k, r_depth)
         jy = divided(tap, r_taps)
-        return load(w, where[0] + jy * down + (tap - jy * taps) * right + k - tap * depth, k < end and where[0] >= 0)
+        return load(w, where[0] + int32(jy * down + (tap - jy * taps) * right + k - tap * depth), k < end and where[0] >= 0)
     return Loader(place, chunk, True, vector, 1)

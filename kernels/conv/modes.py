@@ -13,7 +13,7 @@ from ..cuda.tiles import Shape, spread, tile
 # shared memory less often for each product, a narrow one does not compute columns that are not there.
 SHAPES: dict[tuple[str, int], tuple[tuple[tuple[int, ...], float], ...]] = {
     ("float32", 4): ((CoreShape(128, 128, 8, 8, 1), 1.0), (CoreShape(128, 64, 8, 4, 2), 0.85), (CoreShape(128, 16, 8, 4, 4), 0.55)),
-    ("float32", 1): ((CoreShape(64, 32, 4, 4, 3), 1.0),),
+    ("float32", 1): ((CoreShape(64, 32, 4, 4, 2), 1.0),),
     ("float64", 1): ((CoreShape(64, 32, 4, 4, 2), 1.0),),
     ("tf32", 4): ((Shape(128, 128, 64, 32), 1.0), (Shape(128, 64, 32, 32), 0.8)),
     ("bf16", 4): ((Shape(128, 128, 64, 32), 1.0), (Shape(128, 64, 32, 32), 0.8)),
@@ -59,13 +59,15 @@ def engine_of(mode: str, shape: tuple[int, ...], left: Loader, right: Loader, st
         walk, threads, shared, count = tile(mode, Shape(*shape), left, right)
         options = {"threads": threads, "shared": shared, "min_blocks": at_once(shape), "requires": (SASS[mode],)}
         return Engine(walk, spread(Shape(*shape), store), count, options)
-    walk, threads, _, count = core_tile(type_of(mode), CoreShape(*shape), left, right)
-    return Engine(walk, core_spread(CoreShape(*shape), store), count, {"threads": threads, "min_blocks": at_once(shape)})
+    T = type_of(mode)
+    walk, threads, shared, count = core_tile(T, CoreShape(*shape), left, right)
+    options = {"threads": threads, "shared": shared, "min_blocks": at_once(shape)}
+    return Engine(walk, core_spread(T, CoreShape(*shape), store), count, options)
 
 
 def at_once(shape: tuple[int, ...]) -> int:
     """Blocks that are to fit on a multiprocessor at once. Of tensor-core tiles two often do; had they to, registers would spill."""
-    return shape.at_once if isinstance(shape, CoreShape) else 1
+    return shape.at_once if isinstance(shape, CoreShape) else 1 if Shape(*shape).sums > 32 else 2
 
 
 def plan(mode: str, vector: int, products: int, M: int, N: int, K: int) -> Plan:

@@ -3,7 +3,7 @@
 The words are those of tiles.py, the Loaders the same, so that a kernel is written once for all precisions:
 
     walk, threads, shared, count = core_tile(float32, shape, left, right)
-    finish = core_spread(shape, store)
+    finish = core_spread(float32, shape, store)
 
 A block walks along k, DEPTH at a time. While a strip of A and one of B, in shared memory as As[k][i] and Bs[k][j], are multiplied, the next
 two are on their way from global memory to registers; they go to the other half of shared memory, and one barrier a step suffices. A thread
@@ -25,7 +25,7 @@ PADDING = 4                                # numbers more in a row of shared mem
 
 
 class CoreShape(NamedTuple):
-    """What a block owns of y, rows × columns; what each of its threads owns of that, 4 or 8; blocks at once on a multiprocessor."""
+    """What a block owns of y, rows × columns; what each of its threads owns of that, in fours; blocks at once on a multiprocessor."""
 
     rows: int
     columns: int
@@ -109,6 +109,20 @@ def four_from(T: Scalar) -> DeviceFunction:
 
 
 @cache
+def four_to(T: Scalar) -> DeviceFunction:
+    """A function of (s, at, held, n): s[at:at + 4] = held[n:n + 4]."""
+    @device
+    def singles(s, at, held, n):
+        ptx.store4(s, at, held[n], held[n + 1], held[n + 2], held[n + 3])
+
+    @device
+    def doubles(s, at, held, n):
+        ptx.store2(s, at, held[n], held[n + 1])
+        ptx.store2(s, at + 2, held[n + 2], held[n + 3])
+    return singles if T is float32 else doubles
+
+
+@cache
 def corner_of(shape: CoreShape) -> DeviceFunction:
     """A function that gives (row, column) of the block's tile: the first of this thread's sums."""
     beside = shape.columns // shape.own_columns                                # threads next to one another: a power of two
@@ -127,22 +141,22 @@ def core_tile(T: Scalar, shape: CoreShape, left: Loader, right: Loader) -> Tile:
     (prepare_a, bring_a, put_a, places_a, own_a), (prepare_b, bring_b, put_b, places_b, own_b) = (
         strips(left, rows, shape.threads), strips(right, columns, shape.threads))
     four, corner, count = four_from(T), corner_of(shape), own_rows * own_columns
-    row_a, row_b, half_a, half_b = rows + PADDING, columns + PADDING, DEPTH * (rows + PADDING), DEPTH * (columns + PADDING)
-    whole_a, whole_b, groups_a, groups_b = 2 * half_a, 2 * half_b, own_rows // 4, own_columns // 4
+    row_a, row_b, groups_a, groups_b = rows + PADDING, columns + PADDING, own_rows // 4, own_columns // 4
+    second, half = DEPTH * row_a, DEPTH * (row_a + row_b)                      # where B's strip begins behind A's; and the other two
     apart_a, apart_b = 4 * rows // own_rows, 4 * columns // own_columns        # between a thread's groups
 
     @device
-    def multiply(s, at, q, start, sums):
-        """sums += A · B of the strips that begin at s[at] and q[start]."""
+    def multiply(s, start, sums):
+        """sums += A · B of the strips that begin at s[start]."""
         x, w = cuda.local.array(own_rows, T), cuda.local.array(own_columns, T)
         i, j = corner()
         for step in range(DEPTH):
             for g in range(groups_a):
-                x_four = four(s, at + step * row_a + i + g * apart_a)
+                x_four = four(s, start + step * row_a + i + g * apart_a)
                 for c in range(4):
                     x[g * 4 + c] = x_four[c]
             for g in range(groups_b):
-                w_four = four(q, start + step * row_b + j + g * apart_b)
+                w_four = four(s, start + second + step * row_b + j + g * apart_b)
                 for c in range(4):
                     w[g * 4 + c] = w_four[c]
             for r in range(own_rows):
@@ -153,8 +167,7 @@ def core_tile(T: Scalar, shape: CoreShape, left: Loader, right: Loader) -> Tile:
     @device
     def walk(left, right, i0, j0, k, end, sums):
         """sums = A[i0:i0 + rows, k:end] · B[k:end, j0:j0 + columns], as far as this thread holds them."""
-        s = cuda.shared.array(whole_a, T, alignment=16)
-        q = cuda.shared.array(whole_b, T, alignment=16)
+        s = cuda.shared.array(0, T, alignment=16)
         where_a, where_b = cuda.local.array(places_a, int64), cuda.local.array(places_b, int64)
         held_a, held_b = cuda.local.array(own_a, T), cuda.local.array(own_b, T)
         for c in range(count):
@@ -164,7 +177,7 @@ def core_tile(T: Scalar, shape: CoreShape, left: Loader, right: Loader) -> Tile:
         bring_a(left, where_a, k, end, held_a)
         bring_b(right, where_b, k, end, held_b)
         put_a(s, 0, held_a)
-        put_b(q, 0, held_b)
+        put_b(s, second, held_b)
         cuda.syncthreads()
         now = 0
         while k < end:
@@ -172,39 +185,41 @@ def core_tile(T: Scalar, shape: CoreShape, left: Loader, right: Loader) -> Tile:
             if k < end:                                                    # on their way while the current strips are multiplied
                 bring_a(left, where_a, k, end, held_a)
                 bring_b(right, where_b, k, end, held_b)
-            multiply(s, now * half_a, q, now * half_b, sums)
+            multiply(s, now, sums)
             if k < end:                                                    # the other half was read before the last barrier
-                now = 1 - now
-                put_a(s, now * half_a, held_a)
-                put_b(q, now * half_b, held_b)
+                now = half - now
+                put_a(s, now, held_a)
+                put_b(s, now + second, held_b)
                 cuda.syncthreads()
-    return Tile(walk, shape.threads, 0, count)
+    return Tile(walk, shape.threads, max(2 * half, rows * row_b) * T.dtype.itemsize, count)
 
 
 @cache
-def core_spread(shape: CoreShape, store: DeviceFunction) -> DeviceFunction:
-    """A function of (out, i0, j0, sums): store(out, i, j, sum at (i, j), sum at (i, j + 1)) for each pair that the thread holds.
+def core_spread(T: Scalar, shape: CoreShape, store: DeviceFunction) -> DeviceFunction:
+    """A function of (out, i0, j0, sums): store(out, i, j, sum at (i, j), sum at (i, j + 1)) for each pair of the block; j is even.
 
-    i and j may be beyond y.
+    i and j may be beyond y. As in tiles.py, sums go by way of shared memory, so that whole rows are stored, in a plain loop.
     """
     rows, columns, own_rows, own_columns, _ = shape
-    corner, pairs, apart_a, apart_b = corner_of(shape), own_columns // 2, 4 * rows // own_rows, 4 * columns // own_columns
-
-    @device
-    def four_rows(out, i, j, sums, first):
-        """From sums[first] on."""
-        for r in range(4):
-            for p in range(pairs):
-                c = 2 * p
-                at = first + r * own_columns + c
-                store(out, i + r, j + (c >> 2) * apart_b + (c & 3), sums[at], sums[at + 1])
+    corner, groups, apart_a, apart_b = corner_of(shape), own_columns // 4, 4 * rows // own_rows, 4 * columns // own_columns
+    row, length, pairs, threads, put = columns + PADDING, columns // 2, rows * columns // 2, shape.threads, four_to(T)
+    shift, mask = length.bit_length() - 1, length - 1
 
     @device
     def spreading(out, i0, j0, sums):
+        s = cuda.shared.array(0, T, alignment=16)
         i, j = corner()
-        four_rows(out, i0 + i, j0 + j, sums, 0)
-        if own_rows > 4:                                                   # twice, in place of a loop that is too long to be unrolled
-            four_rows(out, i0 + i + apart_a, j0 + j, sums, 4 * own_columns)
+        cuda.syncthreads()                                                 # nobody reads the last strips any more
+        for r in range(own_rows):
+            for g in range(groups):
+                put(s, (i + (r >> 2) * apart_a + (r & 3)) * row + j + g * apart_b, sums, r * own_columns + g * 4)
+        cuda.syncthreads()
+        n = cuda.threadIdx.x
+        while n < pairs:
+            i, j = n >> shift, (n & mask) * 2
+            first, second = ptx.load2(s, i * row + j)
+            store(out, i0 + i, j0 + j, first, second)
+            n += threads
     return spreading
 
 

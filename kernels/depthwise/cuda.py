@@ -26,7 +26,7 @@ WINDOW = ", ".join(f"{name}: int64" for name in "H W C OH OW O kh kw sy sx dy dx
 @cache
 def few_forward(T: Scalar) -> CudaKernel:
     """y: a thread for four pixels side by side of one output channel; `quads` of them in a row."""
-    finished = finish(T, True)
+    finished = finish(T)
 
     @kernel(f"x: {T}*, w: {T}*, y: {T}*, size: int64, quads: int64, r_quads: int64, r_high: int64, r_wide: int64, {WINDOW}, {after(T)}",
             threads=THREADS)
