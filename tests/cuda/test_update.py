@@ -13,10 +13,12 @@ import tinygradconv  # noqa: F401  (makes tinygradconv.kernels importable)
 pytest.importorskip("greenlet", reason="the emulator runs each CUDA thread as a greenlet: pip install greenlet")
 from tinygradconv.kernels.cuda.emulator import EmulatedDevice, InvalidAddress, KernelFault
 
-from .mutants import mutant
+from .mutants import mutant_of_several
 
 DEVICE = EmulatedDevice()
-SHAPES = [(3,), (), (2, 0), (1030,), (2, 3)]
+SMALLER = kernels, "THREADS, EACH = 256, 4", "THREADS, EACH = 32, 4", 1
+SMALL = mutant_of_several([kernels], SMALLER)              # less is to be emulated
+SHAPES = [(3,), (), (2, 0), (150,), (2, 3)]
 FLOATS = st.sampled_from([np.float32, np.float64])
 
 
@@ -53,7 +55,7 @@ def same(got, expected, dtype):
 def test_sgd(momentum, decay, nesterov, dtype):
     g, velocity, p = got = arrays(3, dtype)
     expected = copies(got)
-    for function, more, (g, velocity, p) in ((kernels.sgd, (DEVICE,), got), (reference.sgd, (), expected)):
+    for function, more, (g, velocity, p) in ((SMALL.sgd, (DEVICE,), got), (reference.sgd, (), expected)):
         function(*more, g, velocity if momentum else (), p, 0.1, momentum, decay, nesterov)
     same(got, expected, dtype)
 
@@ -65,16 +67,23 @@ def test_adam(step, decay, decoupled, dtype):
     for array in got[2]:
         np.abs(array, out=array)
     expected = copies(got)
-    for function, more, (g, first, second, p) in ((kernels.adam, (DEVICE,), got), (reference.adam, (), expected)):
+    for function, more, (g, first, second, p) in ((SMALL.adam, (DEVICE,), got), (reference.adam, (), expected)):
         function(*more, g, first, second, p, 0.1, 0.9, 0.999, 1e-8, decay, step, decoupled)
     same(got, expected, dtype)
+
+
+def test_whole_blocks():
+    g, p = arrays(2, np.float64, [(3,), (1030,)])
+    expected = [value - 0.5 * slope for value, slope in zip(p, g)]
+    kernels.sgd(DEVICE, g, (), p, 0.5, 0.0, 0.0, False)
+    assert all((value == wanted).all() for value, wanted in zip(p, expected))
 
 
 def test_many_parameters_are_one_launch():
     device = Counted()
     g, p = arrays(2, np.float32, [(1 + i,) for i in range(20)])
     expected = [value - np.float32(0.5) * slope for value, slope in zip(p, g)]
-    kernels.sgd(device, g, (), p, 0.5, 0.0, 0.0, False)
+    SMALL.sgd(device, g, (), p, 0.5, 0.0, 0.0, False)
     assert all((value == wanted).all() for value, wanted in zip(p, expected))
     assert device.launched == {"write_numbers": 2, "sgd_step": 1}                  # 80 numbers, 64 at a time
 
@@ -116,7 +125,7 @@ def test_mutants_are_found():
                             ("before = table[row - 1] if row > 0 else 0", "before = 0", AssertionError),
                             ("d + momentum_share * v if nesterov", "d + momentum_share * d if nesterov", AssertionError),
                             ("reaches=[*chain(*arrays)]", "reaches=[*chain(*arrays[:2])]", InvalidAddress)):
-        made = mutant(kernels, old, new)
+        made = mutant_of_several([kernels], SMALLER, (kernels, old, new, 1))
         got = arrays(3, np.float32)
         expected = copies(got)
         reference.sgd(*expected, 0.1, 0.9, 0.0, True)
