@@ -40,7 +40,7 @@ AUGMENTATIONS = {
 }
 
 
-def loader_of(images: int, shape: tuple[int, int, int], batch_size: int, augment: Any, workers: int) -> Loader:
+def loader_of(images: int, shape: tuple[int, int, int], batch_size: int, augment: Any, workers: int | None) -> Loader:
     """A loader of random bytes, with ten classes."""
     pixels = np.random.default_rng(0).integers(0, 256, (images, *shape), dtype=np.uint8)
     return Loader(Split(pixels, np.arange(images) % 10), (125.0, 123.0, 114.0)[:shape[-1]], (63.0, 62.0, 66.0)[:shape[-1]], batch_size, 0,
@@ -120,7 +120,7 @@ TRAININGS = {
 
 
 class Waiting(Benchmark):
-    """Steps of SGD with momentum on the batches of a loader with one worker, as `train` takes them."""
+    """Steps of SGD with momentum on the batches of a loader with the workers that it has by default, as `train` takes them."""
 
     params = [list(TRAININGS)]
     param_names = ["training"]
@@ -129,7 +129,7 @@ class Waiting(Benchmark):
         """A network with weights, and a loader."""
         what = TRAININGS[training]
         self.model = get(what.network)[0].build(what.shape, seed=0)
-        self.loader = loader_of(what.batch_size * what.steps, what.shape, what.batch_size, what.augment, 1)
+        self.loader = loader_of(what.batch_size * what.steps, what.shape, what.batch_size, what.augment, None)
         self.optimizer = SGD(self.model.parameters, momentum=0.9)
         self.parameters = list(self.optimizer.parameters.values())
 
