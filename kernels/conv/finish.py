@@ -9,7 +9,7 @@ from ..cuda.host import blocks
 from ..cuda.language import CudaKernel, DeviceFunction, Scalar, cuda, device, kernel
 
 SCALE, BIAS, RESIDUAL = 1, 2, 4            # bits of `given`
-LANES, SIDE = 8, 32                        # of add_parts: threads that share a number's parts, numbers of a block
+LANES, SIDE, THREADS = 8, 32, 256          # of add_parts: threads that share a number's parts, numbers of a block, and their product
 
 
 def after(T: Scalar) -> str:
@@ -50,9 +50,9 @@ def add_parts(T: Scalar) -> CudaKernel:
     """
     finished = finish(T)
 
-    @kernel(f"sums: {T}*, y: {T}*, parts: int64, size: int64, channels: int64, {after(T)}", threads=LANES * SIDE)
+    @kernel(f"sums: {T}*, y: {T}*, parts: int64, size: int64, channels: int64, {after(T)}", threads=THREADS)
     def add_parts(sums, y, parts, size, channels, scale, bias, residual, given, activation):
-        held = cuda.shared.array(LANES * SIDE, T)
+        held = cuda.shared.array(THREADS, T)
         t = cuda.threadIdx.x
         lane, i = t // SIDE, cuda.blockIdx.x * SIDE + t % SIDE
         total = T(0)
