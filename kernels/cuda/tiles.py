@@ -41,6 +41,9 @@ class Shape(NamedTuple):
     warp_columns: int
     depth: int = 64
 
+    def __str__(self) -> str:
+        return f"{self.rows}x{self.columns}/{self.warp_rows}x{self.warp_columns}"
+
     @property
     def threads(self) -> int:
         """Threads of a block."""

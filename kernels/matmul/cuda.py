@@ -15,6 +15,7 @@ give the same bits everywhere.
 """
 from __future__ import annotations
 
+import math
 from functools import cache
 from typing import Any
 
@@ -22,7 +23,7 @@ from ..cuda.host import address, blocks, vector_width
 from ..cuda.language import CudaKernel, DeviceFunction, Scalar, cuda, device, float32, float64, kernel, ptx, scalar_of
 from ..cuda.vectors import fetch
 from . import packed, tensor_cores, warpgroups
-from .sums import add_parts, finish
+from .sums import TANH, add_parts, finish
 
 DEPTH = 16                                 # of k, a step
 PADDING = 4                                # columns more in a row of shared memory: strips that are turned over hit different banks
@@ -90,10 +91,10 @@ def product(T: Scalar, tile: int, each: int, at_once: int, k_first_a: bool, k_fi
     threads = side * side
     bring_a, put_a = strip(T, tile, threads, vector, k_first_a)
     bring_b, put_b = strip(T, tile, threads, vector, k_first_b)
-    four, finished = four_from(T), finish(T)
+    four, finished = four_from(T), finish(T, tanh=False)
     row, groups, square = tile + PADDING, each // 4, each * each
     half, whole, own, apart = DEPTH * row, 2 * DEPTH * row, tile * DEPTH // threads, tile * 4 // each
-    shift, mask = side.bit_length() - 1, side - 1
+    shift, mask, wide = side.bit_length() - 1, side - 1, each.bit_length() - 1
 
     @kernel(f"a: {T}*, b: {T}*, bias: {T}*, y: {T}*, M: int64, N: int64, K: int64, a_batch: int64, a_row: int64, a_k: int64, "
             f"b_batch: int64, b_column: int64, b_k: int64, columns: int64, tiles: int64, part: int64, with_bias: int64, activation: int64",
@@ -143,6 +144,11 @@ def product(T: Scalar, tile: int, each: int, at_once: int, k_first_a: bool, k_fi
                 if i < M and j < N:
                     value = sums[r * each + c]
                     y[start + i * N + j] = finished(value, bias, j, with_bias, activation) if layer else value
+        if layer and activation == TANH:                                   # of what this thread stored: a loop, so that it is written once
+            for c in range(square):
+                i, j = i0 + ti + (c >> wide + 2) * apart + (c >> wide & 3), j0 + tj + (c >> 2 & groups - 1) * apart + (c & 3)
+                if j < N and i < M:
+                    y[start + i * N + j] = math.tanh(y[start + i * N + j])
     return product
 
 
