@@ -13,7 +13,7 @@ from functools import cache
 
 from ..cuda.division import divided
 from ..cuda.language import CudaKernel, DeviceFunction, Scalar, cuda, device, int32, kernel, ptx
-from ..cuda.walk import quotient
+from ..cuda.tiles import quotient
 from .finish import after, finish
 from .loaders import WINDOWS, channels_as_lines, pixels_as_lines, rows_of_lines, taps_as_lines
 from .modes import engine_of, type_of
@@ -111,12 +111,16 @@ def phase(p, step, apart, inverse, dilation, before, taps):
 
     apart = step / gcd(step, dilation), the distance between such taps; inverse is that of dilation / gcd modulo `apart`.
     """
-    cell = p + before
-    common = quotient(step, apart)
-    if cell % common != 0:
+    cell, common = p + before, quotient(step, apart)
+    steps = quotient(cell, common)
+    if steps * common != cell:
         return 0, 0, 0
-    first = cell // common * inverse % apart
-    return first, max(0, (taps - first + apart - 1) // apart), (cell - dilation * first) // step
+    first = steps - quotient(steps, apart) * apart
+    first *= inverse
+    first -= quotient(first, apart) * apart
+    reach = cell - dilation * first
+    met = quotient(reach, step) if reach >= 0 else -quotient(-reach, step)             # without a remainder
+    return first, quotient(taps - first + apart - 1, apart), met
 
 
 @cache

@@ -14,6 +14,8 @@ from .modes import Plan, plan
 
 MOST_CELLS, MOST_PIXELS = 1 << 30, LARGEST - 4096      # along an axis of a padded image; of all images: a last tile may reach further
 
+MOST_STEPS = 1 << 15                       # in a stride: two of them are multiplied in 32 bits
+
 
 class Layout(NamedTuple):
     """The tile, blocks of the grid, parts that k is cut into, and the kernel's numbers, but for the size of what it fills."""
@@ -65,6 +67,8 @@ def check(name: str, geo: Any) -> None:
     if numbers > LARGEST:
         raise ValueError(f"{name}: on a GPU an image, what a window spans of it, and the weights have at most {LARGEST:,} numbers, "
                          f"got {numbers:,}. Use x.to('cpu')")
+    if max(geo.sy, geo.sx) >= MOST_STEPS:
+        raise ValueError(f"{name}: on a GPU a stride is less than {MOST_STEPS:,}, got {geo.sy} × {geo.sx}. Use x.to('cpu')")
     pixels = geo.N * max(geo.OH * geo.OW, geo.H * geo.W)
     if pixels > MOST_PIXELS:
         raise ValueError(f"{name}: on a GPU all images together have at most {MOST_PIXELS:,} pixels, got {pixels:,}. Split the batch")

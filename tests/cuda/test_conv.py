@@ -21,7 +21,7 @@ LISTED = {
     "dilation 2": geometry((1, 6, 5, 2), 3, 3, padding=2, dilation=2),
     "dilation 2, stride 2": geometry((1, 6, 7, 2), 3, 2, stride=2, padding=2, dilation=2),
     "dilation 3, stride 2": geometry((1, 7, 6, 1), 2, 2, stride=2, padding=1, dilation=3),
-    "stride 4, dilation 6": geometry((1, 9, 9, 1), 2, 2, stride=4, padding=2, dilation=6),
+    "stride 3, dilation 2": geometry((1, 6, 7, 2), 2, 2, stride=3, padding=2, dilation=2),
     "stride wider than the filter": geometry((1, 7, 8, 2), 2, 3, stride=3),
     "stride wider than the image": geometry((1, 2, 3, 2), 2, 3, stride=5, padding=3),
     "groups 2": geometry((1, 3, 4, 12), 2, 10, groups=2, padding=1),
@@ -100,5 +100,7 @@ def test_sizes_beyond_what_a_kernel_counts_are_named(laid_out, name):
         laid_out(far, "float32", 1)
     with pytest.raises(ValueError, match=rf"{name}: on a GPU an image, .* at most 2,147,483,647 numbers, got 2,147,48.*Use x.to\('cpu'\)"):
         laid_out(geometry((1, 2**15, 2**15, 2), 1, 2), "float32", 1)
+    with pytest.raises(ValueError, match=rf"{name}: on a GPU a stride is less than 32,768, got 40000 × 1"):
+        laid_out(geometry((1, 40001, 1, 1), 1, 1, stride=(40000, 1)), "float32", 1)
     with pytest.raises(ValueError, match=rf"{name}: .* all images together have at most 2,147,479,551 pixels, got 2,147,483,648\. Split"):
         laid_out(geometry((2**21, 32, 32, 1), 1, 1), "float32", 1)

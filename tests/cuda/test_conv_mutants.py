@@ -35,11 +35,11 @@ MUTANTS = {
                                  (InvalidAddress, Race)),
     "a column too many is stored": (correlate, "first + j, j + 1 < wide", "first + j, j + 1 <= wide", (InvalidAddress, Race)),
     "the other phase of a row": (correlate, "py + sy * down", "sy - 1 - py + sy * down", AssertionError),
-    "phases that begin with the wrong tap": (correlate, "inverse % apart", "inverse % step", WRONG),
-    "a tap of a phase too few": (correlate, "(taps - first + apart - 1) // apart", "(taps - first) // apart", AssertionError),
+    "phases that begin with the wrong tap": (correlate, "    first *= inverse\n", "", WRONG),
+    "a tap of a phase too few": (correlate, "taps - first + apart - 1, apart", "taps - first, apart", AssertionError),
     "tiles that overlap": (correlate, "int32(i * rows), int32(j", "int32(i * (rows - 1)), int32(j", (Race, AssertionError)),
 }
-PREY = geometry((2, 7, 6, 3), (3, 2), 5, stride=(4, 2), padding=1, dilation=(2, 3))
+PREY = geometry((2, 7, 6, 3), (3, 2), 5, stride=(4, 3), padding=1, dilation=(2, 2))
 
 
 def plant(monkeypatch, module, old, new):
