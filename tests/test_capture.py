@@ -64,6 +64,22 @@ def batches(count, size=5):
             for i in range(count)]
 
 
+def test_a_number_stays_though_other_shapes_are_replayed(gpu):
+    """A rate that never changes is put there once; the other recording, of the same pool, must not write over it."""
+    from tinygradconv.spec import BatchNorm, Conv, Dense, Flatten, ReLU
+    spec, ends = Conv(4, 3) >> BatchNorm() >> ReLU() >> Flatten() >> Dense(3), []
+    for captured in (False, True):
+        training = Training(lambda p: SGD(p, momentum=0.9))
+        training.model = spec.build((6, 6, 2), seed=0).to("cuda")
+        training.optimizer = SGD(training.model.parameters, momentum=0.9)
+        step = tgc.capture(training.step) if captured else training.step
+        for i in range(10):
+            labels = tgc.Tensor(np.arange(5 if i % 2 else 16) % 3).to("cuda")
+            step(cuda(len(labels), 6, 6, 2, seed=i), labels, 0.1)
+        ends.append(training.everything())
+    assert all((array == ends[1][name]).all() for name, array in ends[0].items())
+
+
 @pytest.mark.parametrize("optimizer", [lambda p: Adam(p), lambda p: SGD(p, momentum=0.9, decay=1e-3)], ids=["adam", "sgd"])
 def test_captured_is_eager_to_the_bit(gpu, optimizer):
     eager, captured = Training(optimizer, ema=True), Training(optimizer, ema=True)

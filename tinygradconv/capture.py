@@ -134,7 +134,7 @@ class _Recorded:
     def __init__(self, captured: Captured, gpu: Any, pool: Any, arguments: Any, named: Any, leaves: list[Any]) -> None:
         from tinygradconv.backends.cuda.graph import Recording, record
         _check_settings()
-        self._recording = Recording(gpu.driver, pool)
+        self._recording = Recording(gpu.driver, gpu.allocator, pool)
         self._values = list(leaves)                            # the numbers of the call that is made
         names = iter(_names(captured.function, arguments, named))
         with gpu.device.allocating(pool):

@@ -42,14 +42,14 @@ def warm(place):
 
 
 def recorded(place, run):
-    recording = Recording(place.driver, place.pool)
+    recording = Recording(place.driver, place.allocator, place.pool)
     return record(place.gpu, place.pool, recording, run), recording
 
 
 def test_the_driver_is_asked_in_order_and_nothing_is_computed_before_a_replay(place):
     warm(place)
     x, y = place.array(np.ones(5, np.float32)), place.array(np.zeros(5, np.float32))
-    recording = Recording(place.driver, place.pool)
+    recording = Recording(place.driver, place.allocator, place.pool)
     since = len(place.driver.calls)
     graph = record(place.gpu, place.pool, recording, lambda: [place.device.launch(AXPY, 1, 1.0, x, y, 5) for _ in range(3)] and "done")
     assert calls(place, since) == ["begin_capture", "launch", "launch", "launch", "end_capture", "instantiate"]

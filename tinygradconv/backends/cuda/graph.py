@@ -53,14 +53,14 @@ class Recording:
     holds      questions that must be answered with yes for a replay to be what the step would do now
     """
 
-    def __init__(self, driver: Any, pool: Allocator) -> None:
+    def __init__(self, driver: Any, memory: Allocator, pool: Allocator) -> None:
         self.changed: list[Any] = []
         self.leaves: list[Any] = []
         self.holds: list[Callable[[], bool]] = []
         self._driver, self._pool, self.thread = driver, pool, threading.get_ident()
         self._numbers: list[_Number] = []
         self._kept: dict[int, Any] = {}
-        self._slots = pool.take(SLOT * MOST_NUMBERS)
+        self._slots = memory.take(SLOT * MOST_NUMBERS)         # not of the pool, where replays of other recordings may write over it
         self._constants, self._used = driver.pinned(MOST_CONSTANTS), 0
 
     def follow(self, name: str, read: Callable[[], Any]) -> Live:
