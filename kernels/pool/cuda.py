@@ -16,13 +16,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..cuda.columns import columns
 from ..cuda.division import LARGEST, reciprocal
 from ..cuda.host import address, blocks
 from ..cuda.language import Scalar, float32, float64, int32, scalar_of, uint8
 from ..cuda.vectors import fours
 from .cuda_images import gathered, scattered, spread_sums
+from .cuda_long import long_sums
 from .cuda_windows import THREADS, maxima, sums
 
+LONG, FEW = 32, 2**14                      # cells of a window that are many for one thread; threads that leave most of a GPU idle
 TAPPED = ((float32, uint8, 4), (float32, uint8, 1), (float32, int32, 1), (float64, uint8, 1), (float64, int32, 1))
 SUMMED = ((float32, 4), (float32, 1), (float64, 1))
 
@@ -30,7 +33,7 @@ SUMMED = ((float32, 4), (float32, 1), (float64, 1))
 def configurations() -> list[tuple[Any, tuple[Any, ...]]]:
     """(template, constants) of every kernel that these host functions launch."""
     return ([(template, kind) for kind in TAPPED for template in (maxima, gathered, scattered)]
-            + [(template, kind) for kind in SUMMED for template in (sums, spread_sums)])
+            + [(template, kind) for kind in SUMMED for template in (sums, long_sums, spread_sums)])
 
 
 def max_pool2d(device: Any, x: Any, y: Any, where: Any, geo: Any) -> None:
@@ -52,8 +55,14 @@ def pool_scatter(device: Any, g: Any, where: Any, x: Any, geo: Any) -> None:
 
 
 def window_sum(device: Any, x: Any, weights: Any, scale: Any, y: Any, geo: Any) -> None:
-    """reference.window_sum. A thread for four channels of a window."""
-    width = fours(geo.C, x, y)
+    """reference.window_sum. A thread for four channels of a window; a block for 32, where windows have many cells and are few."""
+    width, windows = fours(geo.C, x, y), geo.N * geo.OH * geo.OW
+    cells = geo.kh * geo.kw
+    if LONG <= cells <= LARGEST and 0 < windows * geo.C // width <= FEW:
+        cut = columns(1, geo.C, width, 1)
+        device.launch(long_sums(scalar_of(x.dtype), width), (cut.slices, windows), x, weights, scale, y, cut.across, geo.H, geo.W, geo.OH,
+                      geo.OW, geo.C, geo.kh, geo.kw, geo.sy, geo.sx, geo.dy, geo.dx, geo.top, geo.left, reciprocal(geo.kw))
+        return
     _launch(device, sums(scalar_of(x.dtype), width), geo, (geo.OH, geo.OW), width, x, weights, scale, y)
 
 

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tinygradconv.kernels.cuda import columns
 from tinygradconv.kernels.pool import cuda as kernels
-from tinygradconv.kernels.pool import cuda_images, cuda_windows, reference
+from tinygradconv.kernels.pool import cuda_images, cuda_long, cuda_windows, reference
 
 from tinygradconv.geometry import WindowGeometry
 
@@ -17,6 +18,9 @@ from .mutants import mutant_of_several
 
 DEVICE = EmulatedDevice()
 ANY = (AssertionError, InvalidAddress, Race)
+MODULES = (columns, cuda_windows, cuda_images, cuda_long, kernels)
+NARROW = (columns, "THREADS = 512", "THREADS = 64", 1)
+SMALL = mutant_of_several(MODULES, NARROW)         # with smaller blocks for long windows: less is to be emulated
 
 
 @st.composite
@@ -65,6 +69,24 @@ def check(made, geo, dtype=np.float32, taps=np.uint8):
 @given(windows(), st.sampled_from([np.float32, np.float64]), st.sampled_from([np.uint8, np.int32]))
 def test_every_kernel_is_its_definition(geo, dtype, taps):
     check(kernels, geo, dtype, taps)
+
+
+def check_long(made, shape=(1, 12, 30, 4), dtype=np.float32):
+    """A weighted sum over windows of at least 32 cells, some of them beside the image, against float64."""
+    geo = WindowGeometry.of("test", shape, (min(shape[1], 7), min(shape[2], 40)), stride=(5, 25), padding=((0, 0), (2, 0)),
+                             ceil_mode=True)
+    x, weights, scale = (np.random.default_rng(seed).standard_normal(size).astype(dtype)
+                         for seed, size in enumerate((shape, (geo.kh, geo.kw), (geo.OH, geo.OW))))
+    assert geo.kh * geo.kw >= kernels.LONG
+    y, exact = DEVICE.empty(geo.y_shape, dtype), np.empty(geo.y_shape)
+    made.window_sum(DEVICE, x, weights, scale, y, geo)
+    reference.window_sum(x.astype(np.float64), weights.astype(np.float64), scale.astype(np.float64), exact, geo)
+    np.testing.assert_allclose(y, exact, rtol=np.finfo(dtype).eps, atol=1e-13)
+
+
+@pytest.mark.parametrize(("shape", "dtype"), [((2, 1, 70, 3), np.float32), ((2, 6, 7, 33), np.float64), ((1, 1, 50, 36), np.float32)])
+def test_few_windows_of_many_cells(shape, dtype):
+    check_long(SMALL, shape, dtype)
 
 
 def test_more_than_a_block():
@@ -118,6 +140,9 @@ MUTANTS = {
     "the first window is not seen": (cuda_images, "divided(before - 1, r_s) + 1", "divided(before, r_s) + 1", 1),
     "a window too many": (cuda_images, "min(divided(place, r_s), places - 1)", "divided(place, r_s)", 1),
     "holes are filled": (cuda_images, "if kx * dx == right:", "if True:", 2),
+    "cells without their weights": (cuda_long, "weights[tap]", "weights[lane]", 1),
+    "another window's share": (cuda_long, "scale[oy * OW + ox]", "scale[ox * OW + oy]", 1),
+    "lanes are left out": (cuda_long, "over_lanes(values, lane, lanes, across)", "over_lanes(values, lane, lanes - 1, across)", 1),
     "windows in another order": (cuda_images, "int32(last_y - a)", "int32(last_y + 1 - count_y + a)", 2),
 }
 GEOMETRIES = [WindowGeometry.of("test", (1, 5, 7, 4), (3, 2), stride=1, padding=((1, 1), (2, 2)), dilation=(1, 2)),
@@ -126,13 +151,15 @@ GEOMETRIES = [WindowGeometry.of("test", (1, 5, 7, 4), (3, 2), stride=1, padding=
 
 @pytest.mark.parametrize("name", MUTANTS)
 def test_a_mutant_is_found(name):
-    made = mutant_of_several((cuda_windows, cuda_images, kernels), MUTANTS[name])
+    made = mutant_of_several(MODULES, NARROW, MUTANTS[name])
     with pytest.raises(ANY):
+        check_long(made)
         for geo in GEOMETRIES:
             check(made, geo)
 
 
 def test_the_kernels_are_right_where_their_mutants_are_not():
+    check_long(kernels)
     for geo in GEOMETRIES:
         check(kernels, geo)
 
