@@ -1,7 +1,7 @@
-"""Whole numbers that a kernel looks up, put into the GPU's memory by kernels that have them as arguments.
+"""Whole numbers that a kernel looks up, put into the GPU's memory by kernels that have them as arguments: how a device makes its `table`.
 
-Nothing is copied from the host, so this is captured with everything else: a replay writes the same numbers again. Where they are the
-addresses of arrays, the launch that looks them up says which (`reaches`), so that a captured step keeps them and the emulator finds them.
+Nothing is copied from the host, which would have to wait until the memory it is copied from may be written again. Where the numbers are
+addresses of arrays, the launch that looks them up says of which (`reaches`): a captured step keeps them, and the emulator finds them.
 """
 from __future__ import annotations
 
@@ -32,15 +32,10 @@ def write_numbers() -> CudaKernel:
     return write_numbers
 
 
-def table_of(device: Any, numbers: Sequence[int]) -> Any:
+def written(device: Any, numbers: Sequence[int]) -> Any:
     """An int64 array of these numbers, for kernels that are launched after this."""
     table = device.empty((len(numbers),), "int64")
     for launch in range(blocks(len(numbers), EACH)):
         some = numbers[launch * EACH:(launch + 1) * EACH]
         device.launch(write_numbers(), 1, table, launch * EACH, len(some), *some, *[0] * (EACH - len(some)))
     return table
-
-
-def configurations() -> list[tuple[Any, tuple[Any, ...]]]:
-    """(template, constants) of every kernel that `table_of` launches; of those who use it, to be compiled with theirs."""
-    return [(write_numbers, ())]

@@ -16,9 +16,9 @@ from functools import cache
 from itertools import accumulate, chain
 from typing import Any
 
-from ..cuda import table as tables
 from ..cuda.host import address, blocks
 from ..cuda.language import CudaKernel, Scalar, cuda, device, float32, float64, kernel, ptx, scalar_of
+from ..cuda.table import write_numbers
 
 THREADS, EACH = 256, 4
 RUN = THREADS * EACH
@@ -116,7 +116,7 @@ def adam_step(T: Scalar) -> CudaKernel:
 
 def configurations() -> list[tuple[Any, tuple[Any, ...]]]:
     """(template, constants) of every kernel that these host functions launch."""
-    return [*tables.configurations(), (adam_numbers, ()), *((adam_step, (T,)) for T in (float32, float64)),
+    return [(write_numbers, ()), (adam_numbers, ()), *((adam_step, (T,)) for T in (float32, float64)),
             *((sgd_step, (T, momentum)) for T in (float32, float64) for momentum in (False, True))]
 
 
@@ -153,4 +153,4 @@ def _table(device: Any, name: str, arrays: Sequence[Sequence[Any]]) -> tuple[Any
     if not ends or not ends[-1]:
         return None, 0
     words = [*ends, *sizes, *(address(array) for each in arrays for array in each)]
-    return tables.table_of(device, words), ends[-1]
+    return device.table(words), ends[-1]

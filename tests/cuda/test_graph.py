@@ -107,6 +107,15 @@ def test_constants_of_the_host_are_put_there_at_every_replay(place):
     graph.replay()
 
 
+def test_a_table_is_put_there_once_in_memory_that_no_replay_writes_to(place):
+    graph, recording = recorded(place, lambda: place.device.table([5, -6, 2 ** 62]))
+    since = len(place.driver.calls)
+    for _ in range(2):
+        graph.replay()
+        assert place.numpy(graph.result).tolist() == [5, -6, 2 ** 62]
+    assert "copy_in" not in calls(place, since) and not place.pool.owns(graph.result.block)
+
+
 def test_numbers_of_many_types_from_one_source(place):
     values = iter([3, 4])
 

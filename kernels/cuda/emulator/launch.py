@@ -95,6 +95,10 @@ class EmulatedDevice:
             array.view(np.uint8).fill(0x7F)
         return array
 
+    def table(self, numbers: Sequence[int]) -> np.ndarray:
+        """Whole numbers as an int64 array, for kernels to look up."""
+        return np.array(numbers, np.int64)
+
     def number(self, value: Any, dtype: Any) -> np.ndarray:
         """One number as an array of shape (1,), for a kernel to read."""
         return np.array([value], dtype)

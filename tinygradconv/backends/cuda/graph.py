@@ -51,6 +51,7 @@ class Recording:
     changed    storages whose memory it changes in place, once for each time
     leaves     nodes of the tape to whose gradients it adds
     holds      questions that must be answered with yes for a replay to be what the step would do now
+    tables     (array, address): numbers in pinned memory that are put into the array before the first replay
     """
 
     def __init__(self, driver: Any, memory: Allocator, pool: Allocator) -> None:
@@ -60,7 +61,9 @@ class Recording:
         self._driver, self._pool, self.thread = driver, pool, threading.get_ident()
         self._numbers: list[_Number] = []
         self._kept: dict[int, Any] = {}
-        self._slots = memory.take(SLOT * MOST_NUMBERS)         # not of the pool, where replays of other recordings may write over it
+        self._memory = memory                                  # for what stays: in the pool replays of other recordings write too
+        self._slots = memory.take(SLOT * MOST_NUMBERS)
+        self.tables: list[tuple[CudaArray, int]] = []
         self._constants, self._used = driver.pinned(MOST_CONSTANTS), 0
 
     def follow(self, name: str, read: Callable[[], Any]) -> Live:
@@ -79,6 +82,16 @@ class Recording:
 
     def constant(self, values: np.ndarray, pointer: int) -> None:
         """Each replay puts these numbers, as they are now, to `pointer`, at this place in the order."""
+        self._driver.copy_in(pointer, self._pinned(values), values.nbytes, self._driver.compute)
+
+    def table(self, values: np.ndarray) -> CudaArray:
+        """An array of these numbers, which are put there once, before the first replay."""
+        made = CudaArray(self._memory.take(values.nbytes), values.shape, values.dtype)
+        self.tables.append((made, self._pinned(values)))
+        return made
+
+    def _pinned(self, values: np.ndarray) -> int:
+        """Where a copy of these numbers lies in pinned memory, for as long as the recording is there."""
         values = np.ascontiguousarray(values)
         start = self._used
         self._used += -(-values.nbytes // SLOT) * SLOT
@@ -86,7 +99,7 @@ class Recording:
             raise CannotRecord(f"moves more than {MOST_CONSTANTS} bytes from the host to the GPU: move them before the step, or give them "
                                f"as arguments")
         memmove(self._constants + start, values.ctypes.data, values.nbytes)
-        self._driver.copy_in(pointer, self._constants + start, values.nbytes, self._driver.compute)
+        return self._constants + start
 
     def note(self, arguments: Sequence[Any]) -> None:
         """Keep alive what a launch reads and writes and the pool does not own. RuntimeError in a thread that is not the step's."""
@@ -122,6 +135,8 @@ class Graph:
         self._row, self._last = SLOT * sum(len(places) for _, places in self._numbers), b""
         self._rows = [(driver.pinned(self._row), driver.event()) for _ in range(ROWS if self._row else 0)]
         self._turn, self._first = 0, True
+        for table, address in recording.tables:
+            driver.copy_in(table.pointer, address, table.nbytes, driver.compute)
 
     def valid(self) -> bool:
         """Whether what the step found on the host, where the recording asked for it, is still the same."""

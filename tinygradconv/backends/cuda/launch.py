@@ -17,6 +17,7 @@ import numpy as np
 
 from tinygradconv.backends.live import Cold, Live, recorder
 from tinygradconv.kernels.cuda.language import CudaKernel
+from tinygradconv.kernels.cuda.table import written
 
 from .allocator import POISON, Allocator
 from .array import CudaArray
@@ -107,6 +108,10 @@ class Launcher:
                 self._numbers[key] = known
         return known
 
+    def table(self, numbers: Sequence[int]) -> CudaArray:
+        """Whole numbers as an int64 array, for kernels to look up; of a step that is recorded, put there once for all replays."""
+        return recorder[0].table(np.array(numbers, np.int64)) if recorder else written(self, numbers)
+
     @contextlib.contextmanager
     def allocating(self, pool: Allocator) -> Iterator[None]:
         """Within the block arrays come from another pool."""
@@ -119,7 +124,7 @@ class Launcher:
     def launch(self, kernel: CudaKernel, grid: int | tuple[int, ...], *arguments: Any, reaches: Sequence[CudaArray] = ()) -> None:
         """Start a kernel on `grid` blocks (up to three axes): an array, or None, for each pointer, a number for each scalar.
 
-        `reaches` are arrays whose addresses the kernel finds in memory (kernels/cuda/table.py), beside those that are its arguments.
+        `reaches` are arrays whose addresses the kernel finds in a `table`, beside those that are its arguments.
         Nothing is started where an axis of the grid is 0. TypeError says which argument is not what the kernel takes.
         """
         if recorder:
