@@ -32,10 +32,14 @@ def vector_width(dtype: Any, addresses: tuple[int, ...], lengths: tuple[int, ...
 
 def is_contiguous(array: Any) -> bool:
     """Whether the elements lie in order, without gaps."""
-    expected = 1
-    for length, step in zip(reversed(array.shape), reversed(steps(array))):
-        if length != 1 and step != expected:
-            return not math.prod(array.shape)
+    return _in_order(array.shape, array.strides, array.dtype.itemsize)
+
+
+@lru_cache(maxsize=4096)
+def _in_order(shape: tuple[int, ...], strides: tuple[int, ...], expected: int) -> bool:
+    for length, stride in zip(reversed(shape), reversed(strides)):
+        if length != 1 and stride != expected:
+            return not math.prod(shape)
         expected *= length
     return True
 

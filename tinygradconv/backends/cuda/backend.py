@@ -104,17 +104,18 @@ class CUDABackend:
     def constant(self, values: np.ndarray) -> CudaArray:
         """The same values on the GPU, never to be written to: the last small ones are kept, as every step asks for the same few."""
         values = np.asarray(values)
-        if values.size == 1 and values.itemsize >= 4:
-            return self.device.number(values.reshape(-1)[0], values.dtype).reshape(values.shape)
         if values.nbytes > LARGEST_CONSTANT:
             return self.asarray(values)
         key = values.dtype, values.shape, values.tobytes()
         known = self._constants.get(key)
         if known is None:
-            if len(self._constants) >= MOST_CONSTANTS:
-                self._constants.clear()
-            known = self.asarray(values)
+            if values.size == 1 and values.itemsize >= 4:
+                known = self.device.number(values.reshape(-1)[0], values.dtype).reshape(values.shape)
+            else:
+                known = self.asarray(values)
             if not recorder:                               # what is recorded is there after each replay, not before
+                if len(self._constants) >= MOST_CONSTANTS:
+                    self._constants.clear()
                 self._constants[key] = known
         return known
 
