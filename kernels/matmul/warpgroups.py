@@ -1,9 +1,10 @@
 """The product of packed.py on an H100, by wgmma: four warps multiply 64 × 256 × 16 at once from shared memory, and go on meanwhile.
 
 mma.sync reaches some 0.6 of what an H100's tensor cores can do; wgmma, which reads both operands from shared memory by itself, all of it. A
-block owns 128 × 256 of y, and each of its two warpgroups half of that: 64 rows, 128 sums a thread. A step, 48 KiB, is 1024 clocks of the
-tensor cores at their best (128 · 256 · 64 products, 2048 a clock), in which the second-level cache has to give 48 bytes a clock to each
-multiprocessor: some 32 are left to each where all read at 5.5 TB/s. So 0.65 of the peak is the floor of reading, as of packed.py.
+block owns 128 × 256 of y, and each of its two warpgroups half of that: 64 rows, 128 sums a thread; one block fits on a multiprocessor. A
+step, 48 KiB, is 1024 clocks of the tensor cores at their best (128 · 256 · 64 products, 2048 a clock). To feed them the second-level cache
+would have to give each multiprocessor 48 bytes a clock; at 5.5 TB/s for all it gives 24. So reading is the floor, as in packed.py: 470
+TFLOP/s, 0.64 of cuBLAS. Panels that two blocks get at once (clusters, cp.async.bulk to both) are what would lower it.
 
 The ring has four steps: one is multiplied, the one before may still be, two are on their way. The order within a step makes it right:
 

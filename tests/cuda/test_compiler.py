@@ -126,7 +126,10 @@ def test_a_sound_report_breaks_no_rule():
     ({"min_blocks": 8}, {"registers": 33}, "uses 33 registers, its budget is 32"),
     ({"shared": 163 << 10}, {}, "needs 167936 bytes of shared memory, and a block of sm_80 has 166912"),
     ({"shared": 83 << 10, "min_blocks": 2}, {}, "needs 86016 bytes of shared memory, and a block of sm_80 has 83456"),
-    ({"requires": ("HMMA", "LDSM")}, {"instructions": {"HMMA": 1}}, "has no LDSM instruction")])
+    ({"requires": ("HMMA", "LDSM")}, {"instructions": {"HMMA": 1}}, "has no LDSM instruction"),
+    ({}, {"instructions": {"HGMMA.64x256x16.F32.BF16": 4, "WARPGROUP.DEPBAR.LE": 5}},
+     "waits after each HGMMA: a call (a division of 64 bits is one), or sums that are touched in between, keep ptxas from letting them run "
+     "on")])
 def test_each_rule_finds_its_fault(limits, fault, said):
     assert broken_rules(made(**limits), replace(SOUND, **fault), "sm_80") == [said]
 

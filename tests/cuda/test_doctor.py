@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 from tinygradconv.kernels import KERNELS
-from tinygradconv.kernels.cuda.language import float32, float64
+from tinygradconv.kernels.cuda.language import float32, float64, kernel
 
 import tinygradconv as tgc
 from tinygradconv import cli
@@ -158,6 +158,17 @@ def test_every_configuration_is_a_row_for_each_architecture(folder, monkeypatch,
     assert len(compiled) == 6
     said_by(capsys, "--kernels", "--processes", "1")
     assert len(compiled) == 6                                          # the second time nothing is compiled
+
+
+def test_a_kernel_of_one_gpu_alone_is_compiled_for_it_alone(folder, monkeypatch, capsys):
+    def alone():
+        return kernel("n: int32", threads=128, only="sm_90a")(lambda n: None)
+    folder((alone, ()), (kernels.reverse, (64,)))
+    compiled = reports(monkeypatch)
+    code, said = said_by(capsys, "--kernels", "--processes", "1")
+    assert code == 0 and [architecture for _, architecture in compiled] == ["sm_90a", "sm_80", "sm_90"]
+    assert re.search(r"^softmax.alone\(\) +sm_90a +16 +1024 +0$", said, re.M)
+    assert list(survey.survey(("softmax",), ("sm_80",)))[0].name == "softmax.reverse(64)"
 
 
 def test_a_broken_rule_is_said_and_exits_with_1(folder, monkeypatch, capsys):

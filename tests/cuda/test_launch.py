@@ -72,6 +72,12 @@ def test_a_kernel_is_compiled_and_loaded_once_for_the_gpu_that_is_there():
     assert len(place.driver.launches) == 3
 
 
+def test_a_kernel_of_one_gpu_alone_is_compiled_for_it():
+    place = Place()
+    place.device.launch(kernel("n: int32", threads=128, only="sm_90a")(lambda n: None), 1, 3)
+    assert place.compiled[0][1] == "sm_90a" and place.device.architecture == place.driver.architecture
+
+
 def test_dynamic_shared_memory_is_asked_for():
     place = Place()
     large = kernel("n: int32", threads=64, shared=100 << 10)(lambda n: None)

@@ -91,13 +91,14 @@ def _kernels(asked: argparse.Namespace) -> int:
     total = survey.configurations(within)
     width = max((len(name) for name, _ in total), default=0)
     print(f"{'configuration'.ljust(width)}  GPU    registers  shared  spills")
-    broken, spills = 0, 0
+    rows, broken, spills = 0, 0, 0
     for row in survey.survey(within, processes=asked.processes or get("threads")):
         report = row.report
         counts = "did not compile" if report is None else f"{report.registers:9}  {report.shared:6}  {report.spill_stores:6}"
         print(f"{row.name.ljust(width)}  {row.architecture}  {counts}", flush=True)
         for rule in row.broken:
             print(f"    {rule}", flush=True)
+        rows += 1
         broken += bool(row.broken)
         spills += report is not None and report.spill_stores + report.spill_loads > 0
     have, lacking = survey.covered(within)
@@ -106,6 +107,6 @@ def _kernels(asked: argparse.Namespace) -> int:
     if sass.disassembler() is None:
         print("without nvdisasm instructions were looked for in the PTX, not in the machine code: pip install nvidia-cuda-nvdisasm")
     if broken:
-        print(f"{broken} of {len(total) * len(ARCHITECTURES)} break a rule")
+        print(f"{broken} of {rows} break a rule")
     print(f"{len(have)} kernels, {len(total)} configurations, {' '.join(ARCHITECTURES)}, {spills} spills")
     return 1 if broken else 0
