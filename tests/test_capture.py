@@ -10,6 +10,7 @@ import tinygradconv as tgc
 from tests.cuda.emulated import DefinedBackend
 from tinygradconv import backends
 from tinygradconv.backends.cuda.graph import ROWS, sweep
+from tinygradconv.remat import Counter
 from tinygradconv.train.ema import EMA
 from tinygradconv.train.optim import SGD, Adam
 
@@ -239,6 +240,23 @@ def test_a_part_that_is_frozen_is_found_by_recording_anew(gpu):
     assert calls(gpu, "begin_capture") == 2
     for path, buffer in eager.model.buffers.items():
         assert (buffer.numpy() == captured.model.buffers[path].numpy()).all()
+
+
+def test_what_is_recomputed_takes_the_same_numbers_again(gpu):
+    found = []
+    for wrap in (lambda step: step, tgc.capture):
+        counter, w = Counter(), cuda(4, 3, seed=2).requires_grad_()
+        optimizer = SGD({"w": w})
+        dropped = tgc.remat(lambda x, w, counter=counter: tgc.tanh(tgc.dropout(x @ w, 0.5, key=3, step=counter.advance())))
+
+        def step(x, rate, w=w, optimizer=optimizer, dropped=dropped):
+            y = dropped(x, w)
+            optimizer.update(tgc.grad(y.sum(), [w]), rate)
+            return y
+
+        call = wrap(step)
+        found.append([[call(cuda(5, 4, seed=i), 0.1).tolist() for i in range(4)], w.tolist(), counter.value])
+    assert found[0] == found[1] and found[0][2] == 4
 
 
 def test_a_step_without_tensors_among_its_arguments(gpu):

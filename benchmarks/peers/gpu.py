@@ -63,7 +63,7 @@ def limits_of(gpu: Any, torch: Any) -> Limits:
     flops = {}
     for precision, n in (("fp32", 4096), ("tf32", 8192), ("bf16", 8192)) if torch is not None else ():
         with works.torch_precision(precision):
-            a = torch.ones(n, n, device="cuda", dtype=torch.bfloat16 if precision == "bf16" else torch.float32)
+            a = torch.randn(n, n, device="cuda").to(torch.bfloat16 if precision == "bf16" else torch.float32)
             flops[precision] = 2.0 * n ** 3 / medians({CUBLAS: lambda a=a: a @ a}, torch.cuda.synchronize, samples=5)[CUBLAS]
     return Limits(flops, 2.0 * size / copy[OURS])
 
