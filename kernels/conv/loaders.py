@@ -7,9 +7,9 @@ The three convolutions of a group are matrix products. With cols[(n, oy, ox), (k
     grad-weight   dw[(ky, kx, c), o]      = Σ over (n, oy, ox)    cols of x, turned  · g[(n, oy, ox), o]
 
 A Loader (kernels/cuda/staging.py) gives a few neighbouring numbers of such a matrix, zeros where a window looks beside the image. What does
-not change along k is worked out once a line; k itself is taken apart by multiplication with reciprocals (kernels/cuda/division.py), two a
-chunk: there is no state to carry, so one loader serves the loops of all precisions. Within an image, 32 bits are enough to count in
-(layout.check): half the registers and a third of the instructions of 64.
+not change along k is worked out once a line, and kept. k itself is taken apart by multiplication with reciprocals, two a chunk
+(kernels/cuda/division.py): there is no state to carry, so one loader serves the loops of all precisions. Within an image, 32 bits are
+enough to count in (layout.check): half the registers and a third of the instructions of 64.
 
 An operand that is gathered is the tuple of WINDOWS, after the array and where its group begins:
 
@@ -26,13 +26,19 @@ from __future__ import annotations
 from functools import cache
 
 from ..cuda.division import divided
-from ..cuda.language import Scalar, device, int32, uint32
+from ..cuda.language import Scalar, device, int32, int64, ptx, uint32
 from ..cuda.staging import Loader
 from ..cuda.vectors import fetch
 
 FAR = -(1 << 30)                           # a row so far above the image that no tap leads back into it
 WINDOWS = ("lines", "places", "r_places", "columns", "r_columns", "sy", "sx", "first_y", "first_x", "height", "width", "pitch", "depth",
            "r_depth", "taps", "r_taps", "dy", "dx")
+
+
+@device
+def held(cell):
+    """A row or column, kept in one register."""
+    return int64(ptx.keep(int32(cell)))
 
 
 @cache
@@ -48,7 +54,7 @@ def pixels_as_lines(T: Scalar, vector: int) -> Loader:
         at = line - n * places
         oy = divided(at, r_columns)
         iy, ix = sy * oy + first_y, sx * (at - oy * columns) + first_x
-        return iy if line < lines else FAR, ix, start + ((n * height + iy) * width + ix) * pitch
+        return held(iy if line < lines else FAR), held(ix), ptx.keep(start + ((n * height + iy) * width + ix) * pitch)
 
     @device
     def chunk(operand, where, k, end):
@@ -72,7 +78,7 @@ def taps_as_lines(T: Scalar, vector: int) -> Loader:
         tap = divided(line, r_depth)
         ky = divided(tap, r_taps)
         down, right = first_y + dy * ky, first_x + dx * (tap - ky * taps)
-        return down if line < lines else FAR, right, start + (down * width + right) * pitch + line - tap * depth
+        return held(down if line < lines else FAR), held(right), ptx.keep(start + (down * width + right) * pitch + line - tap * depth)
 
     @device
     def chunk(operand, where, k, end):
@@ -94,7 +100,7 @@ def rows_of_lines(T: Scalar, vector: int) -> Loader:
     @device
     def place(operand, line):
         _, start, lines, _ = operand
-        return (start + line if line < lines else -1,)
+        return (ptx.keep(start + line if line < lines else int64(-1)),)
 
     @device
     def chunk(operand, where, k, end):
@@ -114,7 +120,7 @@ def channels_as_lines(T: Scalar, vector: int) -> Loader:
     @device
     def place(operand, line):
         _, start, lines, step, _, _, _, _, _, _ = operand
-        return (start + line * step if line < lines else -1,)
+        return (ptx.keep(start + line * step if line < lines else int64(-1)),)
 
     @device
     def chunk(operand, where, k, end):

@@ -189,6 +189,14 @@ def pointer(typing, address, T):
 
 
 @intrinsic
+def keep(typing, x):
+    """x. An assembly with an effect is carried out once, where it stands: what comes out of it is nothing that could be computed again."""
+    text, constraints = (f"mov.b{x.bitwidth} $0, $1;", "=l,l" if x.bitwidth == 64 else "=r,r")
+    return x(x), lambda context, builder, signature, arguments: assembly(builder, arguments[0].type, text, constraints, arguments,
+                                                                         effect=True)
+
+
+@intrinsic
 def rint(typing, x):
     """The nearest whole number, ties to even, in x's own type."""
     text, constraints = (f"cvt.rni.f{x.bitwidth}.f{x.bitwidth} $0, $1;", "=d,d" if x.bitwidth == 64 else "=f,f")

@@ -110,6 +110,7 @@ PTX_WORDS = {
     "pointer": "pointer(address, T): the memory at an address (int64), as numbers of type T: of an array that the launch `reaches`",
     "bits_of": "bits_of(x): a float32's bits as uint32, a float64's as uint64",
     "float_of": "float_of(u): the float32 with these bits",
+    "keep": "keep(x): x, an integer, held from here on; the compiler may not compute it again in every round of a loop to save a register",
     "shuffle_down": "shuffle_down(x, d): x of the lane d further on; a lane with none keeps its own. All 32 lanes take part",
     "shuffle_xor": "shuffle_xor(x, m): x of the lane whose number is this one's ^ m. All 32 lanes take part",
     "ballot": "ballot(p): a uint32 whose bit l says whether p held in lane l",

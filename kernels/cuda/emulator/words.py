@@ -188,6 +188,9 @@ class PtxWords:
     def ballot(self, p: Any) -> int:
         return self._launch.thread.wait("ballot", bool(p))
 
+    def keep(self, x: int) -> int:
+        return x
+
     def fma(self, a: Any, b: Any, c: Any) -> Any:
         """In twice the precision the product is exact; the two roundings of float32 then meet a tie once in 2²⁹ cases."""
         wide = np.longdouble if isinstance(a, np.float64) else np.float64
