@@ -1,6 +1,9 @@
 """Warping: hand numbers, scipy's affine_transform, torch's grid_sample; the Cython form against the definition, also far outside."""
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -96,6 +99,12 @@ def test_however_far_a_place_is_it_is_outside(module, amount):
             assert ((got >= 0) & (got <= 255)).all()
             if entry == 2 and np.isfinite(amount):
                 assert (got == 9).all()
+
+
+def test_a_small_batch_is_the_same_to_the_kernel_and_to_the_loader():
+    from tinygradconv.data import loader
+    source = (Path(__file__).resolve().parents[2] / "kernels" / "warp" / "cpu.pyx").read_text()
+    assert 4 * int(re.search(r"SMALL = (\d+)", source)[1]) == loader.SMALL
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda m: m.__name__)
