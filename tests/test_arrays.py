@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from tinygradconv._compiled import isa
+from tinygradconv._compiled import isa, memory
 
 from tinygradconv import arrays
 from tinygradconv.backends import CPU
@@ -48,6 +48,30 @@ def test_an_axis_of_length_one_or_none_scatters_nothing(shape, axis):
     view = np.flip(np.zeros(shape), axis)
     assert not arrays.is_scattered(view)
     assert not arrays.is_scattered(np.lib.stride_tricks.as_strided(np.zeros(8), (1, 5), (123, 8)))
+
+
+@given(shape=hnp.array_shapes(min_dims=0, max_dims=4, max_side=3), data=st.data())
+def test_broadcasting_is_numpys(shape, data):
+    kept = tuple(data.draw(st.sampled_from([n, 1])) for n in shape)[data.draw(st.integers(0, len(shape))):]
+    array = np.arange(np.prod(kept, dtype=int), dtype=np.float32).reshape(kept)
+    for given_array in array, np.array(array, order="F"):
+        view = arrays.broadcast(given_array, shape)
+        np.testing.assert_array_equal(view, np.broadcast_to(array, shape))
+        assert view.shape == shape and not view.flags.writeable and (view.size == 0 or np.shares_memory(view, given_array))
+    with pytest.raises(ValueError, match="broadcast"):
+        arrays.broadcast(np.zeros((*shape, 4)), (*shape, 5))
+    assert arrays.broadcast(np.zeros((3, 1)), (0, 3, 0)).shape == (0, 3, 0)
+
+
+def test_who_shares_memory_with_whom():
+    x = np.arange(24.0).reshape(2, 3, 4)
+    pooled = memory.array((2, 3, 4), np.float64)
+    for whole in x, pooled, np.arange(24.0).reshape(2, 3, 4)[:, ::2]:
+        for view in whole, whole[1:], whole.T, whole[..., None], whole[:, 1][..., None], whole.T[:2].T:
+            assert arrays.share_memory(view, whole) and arrays.share_memory(view[...], whole)
+            assert not arrays.share_memory(view.copy(), whole) and not arrays.share_memory(np.array(view, order="F").reshape(-1), whole)
+    assert arrays.share_memory(np.lib.stride_tricks.as_strided(x, (2,), (8,)), x)
+    assert not arrays.share_memory(x.T.reshape(24), x) and not arrays.share_memory(pooled[0], x)
 
 
 @pytest.mark.parametrize("place, wrong", [

@@ -3,7 +3,7 @@
 #     task       rows × columns of y, which one thread computes and nobody else touches
 #     chain      the terms of the sum that are carried in registers before they are added to y (LONGEST at most)
 #     group      columns whose part of b is packed at once: lines of b are read in pieces of some length, 256 bytes with AVX2
-#     block      two vectors of columns: the lines of one chain, 24 KB, stay in the first-level cache while the task's rows pass by
+#     block      two vectors of columns: the lines of one chain, 26 KB, stay in the first-level cache while the task's rows pass by
 #     tile       a few rows of a block, in registers
 #
 # That is the order of GotoBLAS (Goto and van de Geijn, Anatomy of high-performance matrix multiplication, 2008): lines of b in the
@@ -13,12 +13,12 @@
 # An element of y is a sum over the chains in order, each in order, whatever task, group and tile it falls into: the same bits for any
 # number of threads, and for one image as for a batch.
 cdef enum:
-    LONGEST = 384              # terms of a chain
+    LONGEST = 416              # terms of a chain
     TASK_ROWS = 144            # of floats, half as many doubles
     TASK_COLUMNS = 1024
     LEAST_COLUMNS = 256        # of a task that copies its part of a, unless there are fewer
     GROUP = 4                  # blocks
-    COPY_BYTES = 221184        # one chain of a task's rows, in the second-level cache while the columns pass by
+    COPY_BYTES = 239616        # one chain of a task's rows, in the second-level cache while the columns pass by
     LEAST_TILES = 4            # of rows, in whose time the lines of the next block can be fetched
     WORTH_THREADS = 262144     # multiply-adds that take about 4 µs; waking a second thread takes 2
 
@@ -132,13 +132,22 @@ cdef void copy_chain(const Product* pro, const floating* a, Py_ssize_t rows, Py_
     """One chain of a in the order in which the tiles read it: those of one tile's rows lie together, term by term.
 
     copy[(i − r)·terms + R·k + r] = a[i, k], where R is TGC_WIDE_ROWS and r = i mod R. Each tile then reads one stream of memory, not R. The
-    last tile's missing rows repeat its first. The inner loop runs along the rows, which is along memory for a transposed a.
+    last tile's missing rows repeat its first. The inner loop runs along the rows, which is along memory for a transposed a. Where terms lie
+    along memory, they go by squares, transposed in registers; a square's lines are longer than a tile has rows, and each is written over
+    the end of the one before.
     """
-    cdef Py_ssize_t i = 0, k, r, last
+    cdef Py_ssize_t i = 0, k, r, last, lanes = lanes_of(sizeof(floating))
     while i < rows:
-        last = smaller(TGC_WIDE_ROWS, rows - i)
+        last, k = smaller(TGC_WIDE_ROWS, rows - i), 0
+        if lanes >= TGC_WIDE_ROWS and pro.a_term == 1 and i + lanes <= rows:
+            while k + lanes <= terms:
+                if floating is float:
+                    transpose_square(TGC_BYTES // 4, a + k, pro.a_row, <vector_float*>(copy + k * TGC_WIDE_ROWS), TGC_WIDE_ROWS)
+                else:
+                    transpose_square(TGC_BYTES // 8, a + k, pro.a_row, <vector_double*>(copy + k * TGC_WIDE_ROWS), TGC_WIDE_ROWS)
+                k += lanes
         if last == TGC_WIDE_ROWS:
-            for k in range(terms):
+            for k in range(k, terms):
                 for r in range(TGC_WIDE_ROWS):
                     copy[k * TGC_WIDE_ROWS + r] = a[r * pro.a_row + k * pro.a_term]
         else:

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 import threading
 
 import numpy as np
@@ -111,6 +112,29 @@ def test_array_is_an_ordinary_contiguous_ndarray(shape, dtype):
     a = memory.array(shape, dtype)
     assert type(a) is np.ndarray and a.shape == shape and a.dtype == np.dtype(dtype)
     assert a.flags.c_contiguous and a.flags.writeable and a.flags.aligned
+
+
+@pytest.mark.parametrize("shape", [(), (0,), (3,), (8, 8), (2, 0, 3), (1,) * 30, (1,) * 40, (70, 300), (16_384,)])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int64", "bool", ">f4", "S5"])
+def test_small_and_large_arrays_are_ordinary_ndarrays(shape, dtype):
+    """Small ones are made by NumPy's C function, ones of 64 KB and more lie in the pool."""
+    known = np.zeros(shape, dtype)
+    for array in memory.empty(shape, np.dtype(dtype)), memory.like(known), memory.like(np.array(known, order="F")):
+        assert type(array) is np.ndarray and array.shape == shape and array.dtype == known.dtype and array.strides == known.strides
+        assert array.flags.c_contiguous and array.flags.writeable and array.flags.aligned
+        assert array.flags.owndata == (known.nbytes < 65536)
+        array[...] = 1
+    assert memory.empty((2,), object).tolist() == memory.like(np.zeros(2, object)).tolist() == [None, None]
+
+
+def test_a_dtype_outlives_the_arrays_that_are_made_of_it():
+    """NumPy's C function takes a reference of its own: counted wrongly, the dtype would be gone after a few thousand arrays."""
+    dtype = np.dtype([("a", "f4"), ("b", "i8")])
+    counted = sys.getrefcount(dtype)
+    for _ in range(1000):
+        memory.empty((3,), dtype)
+        memory.like(np.empty(3, dtype))
+    assert sys.getrefcount(dtype) == counted
 
 
 def test_array_refuses_what_it_cannot_hold():
