@@ -20,7 +20,7 @@ from .staging import Loader
 from .tiles import Tile
 from .vectors import part
 
-DEPTH = 16                                 # of k, a step
+DEPTH, FOURS = 16, 4                       # of k, a step; and four at a time
 PADDING = 4                                # numbers more in a row of shared memory: strips that are turned over hit different banks
 
 
@@ -146,23 +146,34 @@ def core_tile(T: Scalar, shape: CoreShape, left: Loader, right: Loader) -> Tile:
     apart_a, apart_b = 4 * rows // own_rows, 4 * columns // own_columns        # between a thread's groups
 
     @device
+    def once(s, at_a, at_b, sums):
+        """sums += a column of A, which begins at s[at_a], times a row of B."""
+        x, w = cuda.local.array(own_rows, T), cuda.local.array(own_columns, T)
+        for g in range(groups_a):
+            x_four = four(s, at_a + g * apart_a)
+            for c in range(4):
+                x[g * 4 + c] = x_four[c]
+        for g in range(groups_b):
+            w_four = four(s, at_b + g * apart_b)
+            for c in range(4):
+                w[g * 4 + c] = w_four[c]
+        for r in range(own_rows):
+            x_r = x[r]
+            for c in range(own_columns):
+                sums[r * own_columns + c] += x_r * w[c]
+
+    @device
     def multiply(s, start, sums):
         """sums += A · B of the strips that begin at s[start]."""
-        x, w = cuda.local.array(own_rows, T), cuda.local.array(own_columns, T)
         i, j = corner()
-        for step in range(DEPTH):
-            for g in range(groups_a):
-                x_four = four(s, start + step * row_a + i + g * apart_a)
-                for c in range(4):
-                    x[g * 4 + c] = x_four[c]
-            for g in range(groups_b):
-                w_four = four(s, start + second + step * row_b + j + g * apart_b)
-                for c in range(4):
-                    w[g * 4 + c] = w_four[c]
-            for r in range(own_rows):
-                x_r = x[r]
-                for c in range(own_columns):
-                    sums[r * own_columns + c] += x_r * w[c]
+        at_a, at_b = start + i, start + second + j
+        for _ in range(FOURS):                                             # by four: what is next is loaded while this is multiplied
+            once(s, at_a, at_b, sums)
+            once(s, at_a + row_a, at_b + row_b, sums)
+            once(s, at_a + 2 * row_a, at_b + 2 * row_b, sums)
+            once(s, at_a + 3 * row_a, at_b + 3 * row_b, sums)
+            at_a += 4 * row_a
+            at_b += 4 * row_b
 
     @device
     def walk(left, right, i0, j0, k, end, sums):
