@@ -229,6 +229,25 @@ def test_statistics_that_were_replaced_are_found_by_recording_anew(gpu):
         assert (buffer.numpy() == captured.model.buffers[path].numpy()).all()
 
 
+def test_running_statistics_move_together_as_they_do_on_the_cpu_one_by_one(gpu):
+    from tinygradconv.spec import BatchNorm, Conv, Dense, Flatten, Share
+    twice = Share("bn", BatchNorm(momentum=0.3))
+    spec = (Conv(2, 1) >> twice >> Conv(2, 1) >> twice >> BatchNorm() >> BatchNorm(momentum=0.0) >> BatchNorm(momentum=1.0)
+            >> Flatten() >> Dense(3))
+    models = [spec.build((4, 4, 2), seed=0), spec.build((4, 4, 2), seed=0).to("cuda")]
+    for i in range(3):
+        x = tgc.Tensor(np.random.default_rng(i).standard_normal((5, 4, 4, 2)).astype(np.float32))
+        for model in models:
+            before = dict(model.buffers)
+            model(x.to(model.device), train=True)
+            assert all(tensor.version == 0 for tensor in before.values())          # replaced, not changed
+    on_cpu, on_gpu = ({path: tensor.numpy() for path, tensor in model.buffers.items()} for model in models)
+    assert len(on_cpu) == 8
+    for path, expected in on_cpu.items():
+        np.testing.assert_allclose(on_gpu[path], expected, rtol=2e-6, atol=2e-7, err_msg=path)
+    assert gpu.ran.count("sgd") == 3 * 8                            # a call for each pair of shares, and what is shared comes twice
+
+
 def test_a_part_that_is_frozen_is_found_by_recording_anew(gpu):
     eager, captured = Training(lambda p: SGD(p)), Training(lambda p: SGD(p))
     step = tgc.capture(captured.step)

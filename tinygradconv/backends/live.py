@@ -89,15 +89,19 @@ def holding(question: Callable[[], bool]) -> None:
         made.holds.append(question)
 
 
-def updated(tensors: dict[str, Any], name: str, value: Any) -> None:
-    """tensors[name] = value; while a step is recorded, into the memory of the tensor that is there, so that each replay goes on from it."""
+def replaced(tensors: dict[str, Any], name: str, copied: Callable[[Any], Any]) -> Any:
+    """A tensor with the values of tensors[name], in its place there, for the caller to change: copied(tensors[name]).
+
+    While a step is recorded it is the tensor itself, so that each replay goes on from it, as long as it stays there.
+    """
     made = recording_here()
     if made is None:
-        tensors[name] = value
-        return
+        tensors[name] = copied(tensors[name])
+        return tensors[name]
     there = tensors[name]
-    made.assign(there, value)
+    changed(there.storage)
     made.holds.append(lambda: tensors.get(name) is there)
+    return there
 
 
-__all__ = ["CannotRecord", "Cold", "Live", "adds_to", "changed", "following", "holding", "recorder", "recording_here", "refuse", "updated"]
+__all__ = ["CannotRecord", "Cold", "Live", "adds_to", "changed", "following", "holding", "recorder", "recording_here", "refuse", "replaced"]

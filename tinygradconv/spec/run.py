@@ -5,25 +5,25 @@ from collections.abc import Callable, Iterable, Mapping
 
 from tinygradconv.anomaly import AnomalyError
 from tinygradconv.autodiff import no_grad
-from tinygradconv.backends.live import updated
 from tinygradconv.ops.random import key_of
 from tinygradconv.remat import replaying
 from tinygradconv.tensor import Tensor
 
 from .infer import INPUT, Step
 from .plan import Group, Plan, run_group
+from .running import Running
 
 
 class Site:
     """What a layer finds where it stands: `where` (for errors), its `parameters`, the mode, and its random stream."""
 
-    __slots__ = ("_buffers", "_seed", "_step", "is_real", "parameters", "step", "train")
+    __slots__ = ("_buffers", "_running", "_seed", "_step", "is_real", "parameters", "step", "train")
 
-    def __init__(self, step: Step, parameters: Mapping[str, Tensor], buffers: dict[str, Tensor], *, train: bool, seed: int, number: int,
-                 is_real: bool) -> None:
+    def __init__(self, step: Step, parameters: Mapping[str, Tensor], buffers: dict[str, Tensor], running: Running, *, train: bool,
+                 seed: int, number: int, is_real: bool) -> None:
         self.parameters = {name: parameters[path] for name, path in step.parameters.items()}
         self.train, self.step, self.is_real = train, number, is_real
-        self._buffers, self._seed, self._step = buffers, seed, step
+        self._buffers, self._running, self._seed, self._step = buffers, running, seed, step
 
     @property
     def where(self) -> str:
@@ -39,23 +39,22 @@ class Site:
         """The buffer that the layer calls `name`."""
         return self._buffers[self._step.buffers[name]]
 
-    def update(self, name: str, rule: Callable[[Tensor], Tensor]) -> None:
-        """Replace a buffer by rule(buffer): once per call, not again when a `remat` replays it, and not where arrays are abstract."""
+    def move(self, name: str, value: Tensor, keep: float, share: float) -> None:
+        """Move a buffer to keep · buffer + share · value (running.py): once per call, not again when a `remat` replays it."""
         if self.is_real and not replaying():
-            path = self._step.buffers[name]
             with no_grad():
-                updated(self._buffers, path, rule(self._buffers[path]).detach())
+                self._running.move(self._step.buffers[name], value.detach(), keep, share)
 
 
 def run(plan: Plan, parameters: Mapping[str, Tensor], buffers: dict[str, Tensor], x: Tensor, *, train: bool, seed: int = 0,
         number: int = 0, wanted: Iterable[int] = (), watch: Callable[[Group, Tensor], None] | None = None) -> dict[int, Tensor]:
     """The outputs of the steps `wanted`, by number. Values go after their last use; `watch(group, output)` sees each as it is made."""
     steps, values = plan.network.steps, {INPUT: x}
-    is_real = x.device != "abstract"
+    is_real, running = x.device != "abstract", Running(buffers)
 
     def site_of(step: int) -> Site:
         learns = train and step not in plan.frozen
-        return Site(steps[step], parameters, buffers, train=learns, seed=seed, number=number, is_real=is_real)
+        return Site(steps[step], parameters, buffers, running, train=learns, seed=seed, number=number, is_real=is_real)
 
     for group in plan.groups:
         try:
@@ -67,4 +66,5 @@ def run(plan: Plan, parameters: Mapping[str, Tensor], buffers: dict[str, Tensor]
             watch(group, values[group.last])
         for done in group.drop:
             values.pop(done, None)
+    running.finish()
     return {index: values[index] for index in wanted}

@@ -117,13 +117,6 @@ class Recording:
     def __del__(self) -> None:
         _dropped.append((self._driver, None, [self._constants]))
 
-    def assign(self, tensor: Any, values: Any) -> None:
-        """Put `values`, a tensor, into the memory of another, in place."""
-        self._driver.copy_within(tensor.data.pointer, values.data.pointer, tensor.data.nbytes)
-        self.note((tensor.data,))
-        tensor.storage.version += 1
-        self.changed.append(tensor.storage)
-
 
 class Graph:
     """A recorded step, ready to be replayed. `result` is what its function returned: arrays that each replay fills again."""

@@ -60,8 +60,8 @@ class BatchNorm(Layer):
             count = x.size // x.shape[-1]
             self._check_count(site, x, count)
             y, mean, variance = ops.batch_norm(x, scale, shift, **after)
-        site.update("running_mean", lambda old: old * (1 - self.momentum) + mean.detach() * self.momentum)
-        site.update("running_var", lambda old: old * (1 - self.momentum) + variance.detach() * (self.momentum * count / (count - 1)))
+        site.move("running_mean", mean, 1 - self.momentum, self.momentum)
+        site.move("running_var", variance, 1 - self.momentum, self.momentum * count / max(count - 1, 1))
         return y
 
     @staticmethod
