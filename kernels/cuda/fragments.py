@@ -45,11 +45,16 @@ def fragments(precision: str, k_first: bool, lines: int, depth: int, of_a: bool,
 
     @device
     def one_by_one(start, first, step, into):
-        """Lane 4 g + t holds lines g (of A also g + 8) and k = t and t + 4."""
+        """Lane 4 g + t holds lines g (of A also g + 8) and k = t and t + 4.
+
+        `at`, taken apart: of 32 lines, four eights are exchanged by t, so there are four addresses; all else is constant, which is free.
+        """
         s, lane = cuda.shared.array(0, T), cuda.threadIdx.x & 31
         line, k = lane >> 2, lane & 3
+        base = start + first + k * lines
         for m in range(sixteens):
             for r in range(4):
                 up, on = (r & 1, r >> 1) if of_a else (r >> 1, r & 1)
-                into[4 * m + r] = ptx.load_bits(s, start + at(first + m * 16 + 8 * up + line, step * deep + 4 * on + k), 0)
+                here = base + (((m & 1) * 16 + 8 * up + line) ^ (k << 3))
+                into[4 * m + r] = ptx.load_bits(s, here, (step * deep + 4 * on) * lines + (m >> 1) * 32)
     return straight if k_first else turned if precision == "bf16" else one_by_one
