@@ -38,6 +38,9 @@ class CoreShape(NamedTuple):
         """Threads of a block."""
         return self.rows // self.own_rows * (self.columns // self.own_columns)
 
+    def __str__(self) -> str:
+        return f"{self.rows}x{self.columns}/{self.own_rows}x{self.own_columns}"
+
 
 class Strips(NamedTuple):
     """The three functions that bring strips of one operand, and how many integers and numbers a thread keeps for them."""
