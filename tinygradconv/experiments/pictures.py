@@ -48,6 +48,7 @@ def curves(axes: Any, place: Place, results: Results) -> None:
             axes.plot([p.epoch for p in known], [p.train_error for p in known], "--", color=line.get_color(), linewidth=0.9)
     axes.set(xlabel="epoch", ylabel="error in %, test solid, training dashed", title=place.experiment.title)
     axes.set_ylim(bottom=0)
+    axes.locator_params(axis="x", integer=True)
     axes.legend(frameon=False)
 
 
