@@ -8,7 +8,7 @@ million: 32 FLOPs a byte. The second-level cache of an H100 gives some 5.5 TB/s,
 not the tensor cores, that counts. Its 8 warps hold 64 sums a thread. In bfloat16 the same floor would be a quarter of cuBLAS, so large
 products go another way (packed.py), where each number is rounded once instead of once for every tile.
 
-SMALL tiles are for products that have few, 16 FLOPs a byte; four blocks of 4 warps, 32 sums a thread, fit on a multiprocessor.
+SMALL tiles are for products that have few, 16 FLOPs a byte; three blocks of 4 warps, 32 sums a thread, fit on a multiprocessor.
 """
 from __future__ import annotations
 
