@@ -1,3 +1,5 @@
+# cython: annotation_typing=False
+# A wrong type is answered by errors of our own.
 """Many values into one, along any axes: sums, means, extremes, positions, running sums. Products and spreads stand in spread.py.
 
 `axis` is None (all axes), an integer or several; negative ones count from the end; () changes nothing but the dtype of a sum of integers.

@@ -1,3 +1,5 @@
+# cython: annotation_typing=False
+# A wrong type is answered by errors of our own.
 """The same values under another shape: reshape, permute, broadcast, slice. On the CPU these are views, and cost nothing."""
 from __future__ import annotations
 

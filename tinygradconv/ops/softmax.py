@@ -1,3 +1,5 @@
+# cython: annotation_typing=False
+# A wrong type is answered by errors of our own.
 """Numbers into probabilities: softmax(x)ᵢ = e^(xᵢ) / Σⱼ e^(xⱼ), and its logarithm, along any axis."""
 from __future__ import annotations
 

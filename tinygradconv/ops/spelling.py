@@ -1,3 +1,5 @@
+# cython: annotation_typing=False
+# A wrong type is answered by errors of our own.
 """Names of parameters are NumPy's; another library's spelling gets an answer instead of a bare TypeError."""
 from __future__ import annotations
 
