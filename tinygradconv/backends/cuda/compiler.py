@@ -16,6 +16,7 @@ import types
 from collections.abc import Iterator
 from functools import cache, lru_cache
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from tinygradconv.kernels.cuda import language
 from tinygradconv.kernels.cuda.language import CudaKernel, DeviceFunction, Scalar
@@ -27,6 +28,7 @@ from .sass import counted_in_ptx
 ARCHITECTURES = ("sm_80", "sm_90")
 PTX_FOR = {architecture: ARCHITECTURES[0] for architecture in ARCHITECTURES}       # PTX serves all later GPUs; the linker does the rest
 _LOCK = threading.Lock()                       # Numba compiles one function at a time anyway
+_DEVICE_FUNCTIONS: dict[tuple[Any, ...], WeakKeyDictionary[DeviceFunction, Any]] = {}             # by capability; see _meaning
 
 
 def compile(kernel: CudaKernel, architecture: str) -> Compiled:
@@ -47,7 +49,7 @@ def to_ptx(kernel: CudaKernel, architecture: str) -> str:
     cuda = _numba()
     capability = _capability(architecture)
     with _LOCK, _as_if_on(capability):
-        function = _translated(kernel.function, {})
+        function = _translated(kernel.function, _DEVICE_FUNCTIONS.setdefault(capability, WeakKeyDictionary()))
         signature = cuda.types.void(*(_numba_type(kind) for _, kind in kernel.parameters))
         try:
             ptx, _ = cuda.compile(function, signature, cc=capability, device=False, abi="numba", output="ptx",
@@ -98,15 +100,19 @@ def _numba_type(kind: str) -> Any:
     return known.CPointer(scalar) if kind.endswith("*") else scalar
 
 
-def _translated(function: types.FunctionType, made: dict[int, Any]) -> types.FunctionType:
+def _translated(function: types.FunctionType, made: WeakKeyDictionary[DeviceFunction, Any]) -> types.FunctionType:
     """The same function over Numba's meanings of the language's words: in its globals and in what it closes over."""
     names = {name: _meaning(value, made) for name, value in globals_of(function).items()}
     cells = tuple(types.CellType(_meaning(value, made)) for value in enclosed_by(function).values())
     return types.FunctionType(function.__code__, {**function.__globals__, **names}, function.__name__, function.__defaults__, cells)
 
 
-def _meaning(value: Any, made: dict[int, Any]) -> Any:
-    """What Numba is to see where the language has `value`. A device function is translated once for each kernel (`made`)."""
+def _meaning(value: Any, made: WeakKeyDictionary[DeviceFunction, Any]) -> Any:
+    """What Numba is to see where the language has `value`.
+
+    A device function is translated once (`made`), and so compiled once for the types it is called with: most of a kernel is such
+    functions, which it shares with others.
+    """
     if value is language.cuda:
         return _numba()
     if value is language.ptx:
@@ -117,10 +123,10 @@ def _meaning(value: Any, made: dict[int, Any]) -> Any:
     if isinstance(value, tuple):
         return tuple(_meaning(item, made) for item in value)
     if isinstance(value, DeviceFunction):
-        if id(value) not in made:
-            made[id(value)] = None                             # one that calls itself cannot be inlined; Numba says so of None
-            made[id(value)] = _numba().jit(device=True, forceinline=True)(_translated(value.function, made))
-        return made[id(value)]
+        if value not in made:
+            made[value] = None                                 # one that calls itself cannot be inlined; Numba says so of None
+            made[value] = _numba().jit(device=True, forceinline=True)(_translated(value.function, made))
+        return made[value]
     return value
 
 
