@@ -3,6 +3,7 @@
 Thread t of a block takes the elements t, t + 256, t + 512 and t + 768 of the block's 1024: neighbours in a warp touch neighbours in memory.
 It loads all four before it computes the first, so that four requests are on their way at once. Operands are walked with as few axes as can
 be (host.merge): with one, an index is one multiplication, and a step of 0 broadcasts a number; with more, it costs a division an axis.
+Ops that are alike are one kernel (functions.together), and the launch says which of them is meant.
 """
 from __future__ import annotations
 
@@ -21,12 +22,12 @@ ALL = (*FLOATS, *WHOLE, uint8)                   # uint8 is bool too
 
 
 @cache
-def unary_kernel(op: str, T: Scalar, U: Scalar) -> CudaKernel:
-    """y[i] = op(x at i)."""
-    f = functions.function(op, T)
+def unary_kernel(ops: tuple[str, ...], T: Scalar, U: Scalar) -> CudaKernel:
+    """y[i] = op(x at i), where op is ops[n]."""
+    f = functions.one_of(ops, T, U, 1)
 
-    @kernel(f"x: {T}*, y: {U}*, {AXES}, {step_parameters('x')}", threads=THREADS)
-    def unary(x, y, size, axes, n0, n1, n2, n3, n4, x0, x1, x2, x3, x4, x5):
+    @kernel(f"n: int32, x: {T}*, y: {U}*, {AXES}, {step_parameters('x')}", threads=THREADS)
+    def unary(n, x, y, size, axes, n0, n1, n2, n3, n4, x0, x1, x2, x3, x4, x5):
         first = cuda.blockIdx.x * BLOCK + cuda.threadIdx.x
         held = cuda.local.array(EACH, T)
         for k in range(EACH):
@@ -36,17 +37,17 @@ def unary_kernel(op: str, T: Scalar, U: Scalar) -> CudaKernel:
         for k in range(EACH):
             i = first + k * THREADS
             if i < size:
-                y[i] = U(f(held[k]))
+                y[i] = f(n, held[k])
     return unary
 
 
 @cache
-def binary_kernel(op: str, T: Scalar, U: Scalar) -> CudaKernel:
-    """y[i] = op(a at i, b at i)."""
-    f = functions.function(op, T)
+def binary_kernel(ops: tuple[str, ...], T: Scalar, U: Scalar) -> CudaKernel:
+    """y[i] = op(a at i, b at i), where op is ops[n]."""
+    f = functions.one_of(ops, T, U, 2)
 
-    @kernel(f"a: {T}*, b: {T}*, y: {U}*, {AXES}, {step_parameters('a', 'b')}", threads=THREADS)
-    def binary(a, b, y, size, axes, n0, n1, n2, n3, n4, a0, a1, a2, a3, a4, a5, b0, b1, b2, b3, b4, b5):
+    @kernel(f"n: int32, a: {T}*, b: {T}*, y: {U}*, {AXES}, {step_parameters('a', 'b')}", threads=THREADS)
+    def binary(n, a, b, y, size, axes, n0, n1, n2, n3, n4, a0, a1, a2, a3, a4, a5, b0, b1, b2, b3, b4, b5):
         first = cuda.blockIdx.x * BLOCK + cuda.threadIdx.x
         left, right = cuda.local.array(EACH, T), cuda.local.array(EACH, T)
         for k in range(EACH):
@@ -60,7 +61,7 @@ def binary_kernel(op: str, T: Scalar, U: Scalar) -> CudaKernel:
         for k in range(EACH):
             i = first + k * THREADS
             if i < size:
-                y[i] = U(f(left[k], right[k]))
+                y[i] = f(n, left[k], right[k])
     return binary
 
 
@@ -113,12 +114,12 @@ def copy_kernel(T: Scalar, U: Scalar, truth: bool) -> CudaKernel:
 
 def configurations() -> list[tuple[Any, tuple[Any, ...]]]:
     """(template, constants) of every kernel that these host functions launch."""
-    made = [(unary_kernel, (op, T, T)) for T in FLOATS for op in functions.UNARY]
-    made += [(unary_kernel, (op, T, T)) for T in WHOLE for op in functions.WHOLE_UNARY]
-    made += [(unary_kernel, (op, T, uint8)) for T in ALL for op in functions.TESTS]
-    made += [(binary_kernel, (op, T, T)) for T in FLOATS for op in functions.BINARY]
-    made += [(binary_kernel, (op, T, T)) for T in WHOLE for op in functions.WHOLE_BINARY]
-    made += [(binary_kernel, (op, T, uint8)) for T in ALL for op in functions.COMPARISONS]
+    made = [(unary_kernel, ((op,), T, T)) for T in FLOATS for op in functions.UNARY]
+    made += [(unary_kernel, (functions.WHOLE_UNARY, T, T)) for T in WHOLE]
+    made += [(unary_kernel, (functions.TESTS, T, uint8)) for T in ALL]
+    made += [(binary_kernel, ((op,), T, T)) for T in FLOATS for op in functions.BINARY]
+    made += [(binary_kernel, (functions.WHOLE_BINARY, T, T)) for T in WHOLE]
+    made += [(binary_kernel, (functions.COMPARISONS, T, uint8)) for T in ALL]
     made += [(ternary_kernel, (op, T, T)) for T in FLOATS for op in functions.TERNARY]
     made += [(ternary_kernel, ("where", T, uint8)) for T in ALL]
     made += [(copy_kernel, (T, U, False)) for T in ALL for U in ALL]
@@ -128,12 +129,14 @@ def configurations() -> list[tuple[Any, tuple[Any, ...]]]:
 
 def unary(device: Any, x: Any, y: Any, op: str) -> None:
     """reference.unary. A thread for each four elements of y."""
-    _run(device, unary_kernel(op, scalar_of(x.dtype), scalar_of(y.dtype)), (x,), y)
+    ops = functions.together(op, T := scalar_of(x.dtype))
+    _run(device, unary_kernel(ops, T, scalar_of(y.dtype)), (x,), y, ops.index(op))
 
 
 def binary(device: Any, a: Any, b: Any, y: Any, op: str) -> None:
     """reference.binary. A thread for each four elements of y."""
-    _run(device, binary_kernel(op, _type(op, a, b), scalar_of(y.dtype)), (a, b), y)
+    ops = functions.together(op, T := _type(op, a, b))
+    _run(device, binary_kernel(ops, T, scalar_of(y.dtype)), (a, b), y, ops.index(op))
 
 
 def ternary(device: Any, a: Any, b: Any, c: Any, y: Any, op: str) -> None:
@@ -162,11 +165,11 @@ def _type(op: str, *operands: Any) -> Scalar:
     return scalar_of(dtypes.pop())
 
 
-def _run(device: Any, made: CudaKernel, operands: tuple[Any, ...], y: Any) -> None:
-    """Launch a kernel that fills a contiguous y; one that lies otherwise is filled by a copy."""
+def _run(device: Any, made: CudaKernel, operands: tuple[Any, ...], y: Any, *number: int) -> None:
+    """Launch a kernel that fills a contiguous y, for the op of this number; a y that lies otherwise is filled by a copy."""
     if not y.size:
         return
     into = y if is_contiguous(y) else device.empty(y.shape, y.dtype)
-    device.launch(made, blocks(y.size, BLOCK), *operands, into, y.size, *walk_arguments(y.shape, *operands))
+    device.launch(made, blocks(y.size, BLOCK), *number, *operands, into, y.size, *walk_arguments(y.shape, *operands))
     if into is not y:
         copy(device, into, y)

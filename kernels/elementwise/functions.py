@@ -164,6 +164,24 @@ WHOLE_BINARY = ("add", "subtract", "multiply", "maximum", "minimum", "gate", "fl
 
 
 @cache
+def together(op: str, T: Scalar) -> tuple[str, ...]:
+    """The ops that share a kernel with this one, which is among them: questions, and ops of whole numbers, which are all alike cheap."""
+    groups = (TESTS, COMPARISONS) if T.dtype.kind == "f" else (TESTS, COMPARISONS, WHOLE_UNARY, WHOLE_BINARY)
+    return next((group for group in groups if op in group), (op,))
+
+
+@cache
+def one_of(ops: tuple[str, ...], T: Scalar, U: Scalar, operands: int) -> DeviceFunction:
+    """f(n, x), or f(n, a, b) for two operands: what the op ops[n] gives, as a U. A launch has one n, so its threads branch alike."""
+    first = function(ops[0], T)
+    if len(ops) == 1:
+        return device({1: lambda n, x: U(first(x)), 2: lambda n, a, b: U(first(a, b))}[operands])
+    rest = one_of(ops[1:], T, U, operands)
+    return device({1: lambda n, x: U(first(x)) if n == 0 else rest(n - 1, x),
+                   2: lambda n, a, b: U(first(a, b)) if n == 0 else rest(n - 1, a, b)}[operands])
+
+
+@cache
 def function(op: str, T: Scalar) -> DeviceFunction:
     """The device function of an op on numbers of type T; KeyError if there is none."""
     if op in ("floor_divide", "remainder"):

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..cuda.host import axis_arguments, blocks, steps
-from ..cuda.language import CudaKernel, DeviceFunction, Scalar, cuda, device, int32, int64, kernel, scalar_of, uint8
+from ..cuda.language import CudaKernel, DeviceFunction, Scalar, cuda, device, float32, float64, int32, int64, kernel, scalar_of, uint8
 from .cuda_lines import (
     ALL,
     arg_reduce,
@@ -42,46 +42,60 @@ def first_value(op: str, T: Scalar) -> float | int:
     return {"sum": 0, "prod": 1, "any": 0, "all": 1}[op]
 
 
-@cache
-def joined(op: str, T: Scalar) -> DeviceFunction:
-    """op of two numbers; the larger and the smaller of a number and NaN are NaN."""
-    return device({
-        "sum": lambda a, b: a + b,
-        "prod": lambda a, b: a * b,
-        "max": lambda a, b: a if a > b or a != a else b,
-        "min": lambda a, b: a if a < b or a != a else b,
-        "any": lambda a, b: a | b,
-        "all": lambda a, b: a & b,
-    }[op])
+JOINED = {
+    "sum": device(lambda a, b: a + b),
+    "prod": device(lambda a, b: a * b),
+    "max": device(lambda a, b: a if a > b or a != a else b),                # of a number and NaN, NaN
+    "min": device(lambda a, b: a if a < b or a != a else b),
+    "any": device(lambda a, b: a | b),
+    "all": device(lambda a, b: a & b),
+}
+NUMBERS, TRUTHS = ("sum", "prod", "max", "min"), ("any", "all")
+
+
+def together(op: str, U: Scalar) -> tuple[str, ...]:
+    """The ops that share a kernel with this one: those of whole numbers, and those of truths."""
+    return TRUTHS if op in TRUTHS else (op,) if U.dtype.kind == "f" else NUMBERS
 
 
 @cache
-def reduce_part(op: str, T: Scalar, U: Scalar, rows: bool) -> CudaKernel:
-    """y[part, i] = op of the part's values x[i, ·]. Blocks: (outputs, parts)."""
-    join, begin, truth = joined(op, U), first_value(op, U), op in ("any", "all")
+def joined(ops: tuple[str, ...], U: Scalar) -> DeviceFunction:
+    """f(n, a, b): ops[n] of two numbers. A launch has one n, so its threads branch alike."""
+    first = JOINED[ops[0]]
+    if len(ops) == 1:
+        return device(lambda n, a, b: U(first(a, b)))
+    rest = joined(ops[1:], U)
+    return device(lambda n, a, b: U(first(a, b)) if n == 0 else rest(n - 1, a, b))
+
+
+@cache
+def reduce_part(ops: tuple[str, ...], T: Scalar, U: Scalar, rows: bool) -> CudaKernel:
+    """y[part, i] = op of `begin` and the part's values x[i, ·], where op is ops[n]. Blocks: (outputs, parts)."""
+    join, truth = joined(ops, U), ops == TRUTHS
     lanes, apart = (32, 1) if rows else (8, 32)                            # `apart`: from a lane to the next, in threads
     outputs, halvings = THREADS // lanes, lanes.bit_length() - 1
 
-    @kernel(f"x: {T}*, y: {U}*, size: int64, R: int64, part: int64, {walk_parameters('k')}, {walk_parameters('r')}", threads=THREADS)
-    def reduce_part(x, y, size, R, part, k, k_n0, k_n1, k_n2, k_n3, k_n4, k_s0, k_s1, k_s2, k_s3, k_s4, k_s5,
+    @kernel(f"n: int32, begin: {U}, x: {T}*, y: {U}*, size: int64, R: int64, part: int64, {walk_parameters('k')}, {walk_parameters('r')}",
+            threads=THREADS)
+    def reduce_part(n, begin, x, y, size, R, part, k, k_n0, k_n1, k_n2, k_n3, k_n4, k_s0, k_s1, k_s2, k_s3, k_s4, k_s5,
                     r, r_n0, r_n1, r_n2, r_n3, r_n4, r_s0, r_s1, r_s2, r_s3, r_s4, r_s5):
         held = cuda.shared.array(THREADS, U)
         t = cuda.threadIdx.x
         lane, i = ((t & 31), (t >> 5)) if rows else ((t >> 5), (t & 31))
         i += cuda.blockIdx.x * outputs
         first = cuda.blockIdx.y * part
-        total = U(begin)
+        total = begin
         if i < size:
             at = offset(i, k, k_n0, k_n1, k_n2, k_n3, k_n4, k_s0, k_s1, k_s2, k_s3, k_s4, k_s5)
             for j in range(first + lane, min(R, first + part), lanes):
                 value = x[at + offset(j, r, r_n0, r_n1, r_n2, r_n3, r_n4, r_s0, r_s1, r_s2, r_s3, r_s4, r_s5)]
-                total = U(join(total, U(value != T(0) if truth else value)))
+                total = join(n, total, U(value != T(0) if truth else value))
         held[t] = total
         cuda.syncthreads()
         for step in range(halvings):
             half = lanes >> (step + 1)
             if lane < half:
-                held[t] = U(join(held[t], held[t + half * apart]))
+                held[t] = join(n, held[t], held[t + half * apart])
             cuda.syncthreads()
         if lane == 0 and i < size:
             y[cuda.blockIdx.y * size + i] = held[t]
@@ -90,9 +104,10 @@ def reduce_part(op: str, T: Scalar, U: Scalar, rows: bool) -> CudaKernel:
 
 def configurations() -> list[tuple[Any, tuple[Any, ...]]]:
     """(template, constants) of every kernel that these host functions launch."""
-    made = [(reduce_part, (op, T, T, rows)) for op in ("sum", "prod", "max", "min") for T in ALL[:4] for rows in (False, True)]
-    made += [(reduce_part, (op, T, uint8, rows)) for op in ("any", "all") for T in ALL for rows in (False, True)]
-    made += [(reduce_part, ("sum", T, int64, rows)) for T in (int32, uint8) for rows in (False, True)]
+    made = [(reduce_part, ((op,), T, T, rows)) for op in NUMBERS for T in (float32, float64) for rows in (False, True)]
+    made += [(reduce_part, (NUMBERS, T, T, rows)) for T in (int32, int64) for rows in (False, True)]
+    made += [(reduce_part, (TRUTHS, T, uint8, rows)) for T in ALL for rows in (False, True)]
+    made += [(reduce_part, (NUMBERS, T, int64, rows)) for T in (int32, uint8) for rows in (False, True)]
     return made + line_configurations()
 
 
@@ -111,11 +126,13 @@ def reduce(device: Any, x: Any, y: Any, op: str, axes: tuple[int, ...]) -> None:
     along = walk(shape, step, reduced)
     outputs, lanes = (8, 32) if rows else (32, 8)
     T, U, k = scalar_of(x.dtype), scalar_of(y.dtype), walk(shape, step, kept)
+    ops, begin = together(op, U), first_value(op, U)
     while True:
         part = lanes * EACH
         parts = max(1, blocks(R, part))
         into = y if parts == 1 else device.empty((parts, y.size), y.dtype)
-        device.launch(reduce_part(op, T, U, rows), (blocks(y.size, outputs), parts), x, into, y.size, R, part, *k, *along)
+        device.launch(reduce_part(ops, T, U, rows), (blocks(y.size, outputs), parts), ops.index(op), begin, x, into, y.size, R, part,
+                      *k, *along)
         if parts == 1:
             return
         x, R, T, rows, outputs, lanes = into, parts, U, False, 32, 8        # the parts of an output lie y.size apart: columns

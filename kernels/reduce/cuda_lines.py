@@ -30,19 +30,17 @@ def offset(i, axes, n0, n1, n2, n3, n4, s0, s1, s2, s3, s4, s5):
 
 
 @cache
-def arg_reduce_lines(op: str, T: Scalar) -> CudaKernel:
-    """y[i] = where x[i, ·] is largest ("argmax") or smallest first; NaN counts as both. A warp for each output."""
-    largest = op == "argmax"
-
+def arg_reduce_lines(T: Scalar) -> CudaKernel:
+    """y[i] = where x[i, ·] is largest, or smallest, first; NaN counts as both. A warp for each output."""
     @device
-    def before(a, i, b, j):
+    def before(largest, a, i, b, j):
         """Whether a at i goes before b at j."""
         if a != a or b != b:
             return a != a and (b == b or i < j)
         return (a > b if largest else a < b) or (a == b and i < j)
 
-    @kernel(f"x: {T}*, y: int64*, size: int64, R: int64, {walk_parameters('k')}, r: int64", threads=THREADS)
-    def arg_reduce_lines(x, y, size, R, k, k_n0, k_n1, k_n2, k_n3, k_n4, k_s0, k_s1, k_s2, k_s3, k_s4, k_s5, r):
+    @kernel(f"largest: int32, x: {T}*, y: int64*, size: int64, R: int64, {walk_parameters('k')}, r: int64", threads=THREADS)
+    def arg_reduce_lines(largest, x, y, size, R, k, k_n0, k_n1, k_n2, k_n3, k_n4, k_s0, k_s1, k_s2, k_s3, k_s4, k_s5, r):
         values, places = cuda.shared.array(THREADS, T), cuda.shared.array(THREADS, int64)
         t = cuda.threadIdx.x
         lane, i = t & 31, cuda.blockIdx.x * (THREADS // 32) + (t >> 5)
@@ -51,14 +49,14 @@ def arg_reduce_lines(op: str, T: Scalar) -> CudaKernel:
             best, where = x[at + lane * r], int64(lane)
             for j in range(lane + 32, R, 32):
                 value = x[at + j * r]
-                if before(value, j, best, where):
+                if before(largest, value, j, best, where):
                     best, where = value, j
             values[t], places[t] = best, where
         cuda.syncthreads()
         for step in range(5):
             half = 16 >> step
             if i < size and lane < half and lane + half < R:
-                if before(values[t + half], places[t + half], values[t], places[t]):
+                if before(largest, values[t + half], places[t + half], values[t], places[t]):
                     values[t], places[t] = values[t + half], places[t + half]
             cuda.syncthreads()
         if i < size and lane == 0:
@@ -67,10 +65,11 @@ def arg_reduce_lines(op: str, T: Scalar) -> CudaKernel:
 
 
 @cache
-def cumulative_sum_lines(T: Scalar, reverse: bool) -> CudaKernel:
+def cumulative_sum_lines(T: Scalar) -> CudaKernel:
     """y[i, j] = Σ x[i, j'] for j' ≤ j, or ≥ j. A thread for each line, along which it walks."""
-    @kernel(f"x: {T}*, y: {T}*, size: int64, R: int64, {walk_parameters('k')}, {walk_parameters('q')}, r: int64, s: int64", threads=THREADS)
-    def cumulative_sum_lines(x, y, size, R, k, k_n0, k_n1, k_n2, k_n3, k_n4, k_s0, k_s1, k_s2, k_s3, k_s4, k_s5,
+    @kernel(f"reverse: int32, x: {T}*, y: {T}*, size: int64, R: int64, {walk_parameters('k')}, {walk_parameters('q')}, r: int64, s: int64",
+            threads=THREADS)
+    def cumulative_sum_lines(reverse, x, y, size, R, k, k_n0, k_n1, k_n2, k_n3, k_n4, k_s0, k_s1, k_s2, k_s3, k_s4, k_s5,
                              q, q_n0, q_n1, q_n2, q_n3, q_n4, q_s0, q_s1, q_s2, q_s3, q_s4, q_s5, r, s):
         i = cuda.grid(1)
         if i < size:
@@ -138,9 +137,9 @@ def prod_backward_lines(T: Scalar) -> CudaKernel:
 
 def line_configurations() -> list[tuple[Any, tuple[Any, ...]]]:
     """(template, constants) of every kernel that these host functions launch."""
-    made = [(arg_reduce_lines, (op, T)) for op in ("argmax", "argmin") for T in ALL]
+    made = [(arg_reduce_lines, (T,)) for T in ALL]
     made += [(template, (T,)) for template in (extreme_backward_lines, prod_backward_lines) for T in (float32, float64)]
-    return made + [(cumulative_sum_lines, (T, reverse)) for T in ALL[:4] for reverse in (False, True)]
+    return made + [(cumulative_sum_lines, (T,)) for T in ALL[:4]]
 
 
 @lru_cache(maxsize=4096)
@@ -172,7 +171,7 @@ def arg_reduce(device: Any, x: Any, y: Any, op: str, axis: int) -> None:
     """reference.arg_reduce. A warp for each output."""
     if y.size:
         shape, step = x.shape, steps(x)
-        device.launch(arg_reduce_lines(op, scalar_of(x.dtype)), blocks(y.size, THREADS // 32), x, y, y.size, shape[axis],
+        device.launch(arg_reduce_lines(scalar_of(x.dtype)), blocks(y.size, THREADS // 32), int(op == "argmax"), x, y, y.size, shape[axis],
                       *walk(shape, step, tuple([i for i in range(len(shape)) if i != axis % len(shape)])), step[axis])
 
 
@@ -182,5 +181,5 @@ def cumulative_sum(device: Any, x: Any, y: Any, axis: int, reverse: bool) -> Non
         shape = x.shape
         others = tuple([i for i in range(len(shape)) if i != axis % len(shape)])
         lines = math.prod(shape[i] for i in others)
-        device.launch(cumulative_sum_lines(scalar_of(x.dtype), bool(reverse)), blocks(lines, THREADS), x, y, lines, shape[axis],
+        device.launch(cumulative_sum_lines(scalar_of(x.dtype)), blocks(lines, THREADS), int(reverse), x, y, lines, shape[axis],
                       *walk(shape, steps(x), others), *walk(shape, steps(y), others), steps(x)[axis], steps(y)[axis])

@@ -171,7 +171,7 @@ def test_axes_are_merged_as_far_as_they_can_be():
         merged(crooked.shape, crooked)
 
 
-STORE = "if i < size:\n                y[i] = U(f(held[k]))"
+STORE = "if i < size:\n                y[i] = f(n, held[k])"
 MUTANTS = {
     "one element too many": (STORE, STORE.replace("<", "<="), 1, KernelFault),
     "two axes exchanged": ("n4, x0, x1, x2, x3, x4, x5)]", "n4, x1, x0, x2, x3, x4, x5)]", 2, (AssertionError, InvalidAddress)),

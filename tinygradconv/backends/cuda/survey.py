@@ -49,7 +49,7 @@ def covered(within: tuple[str, ...]) -> tuple[list[str], list[str]]:
 @functools.cache
 def configurations(within: tuple[str, ...]) -> tuple[tuple[str, CudaKernel], ...]:
     """(name, kernel) of all configurations in these folders: "matmul.product(float32, 128, …)"."""
-    return tuple((f"{folder}.{template.__name__}({', '.join(map(str, constants))})", template(*constants))
+    return tuple((f"{folder}.{template.__name__}({', '.join(map(_said, constants))})", template(*constants))
                  for folder in within for template, constants in _module(folder).configurations())
 
 
@@ -122,6 +122,13 @@ def _unread(kernel: CudaKernel, report: Report) -> bool:
 
 def _judged(name: str, kernel: CudaKernel, architecture: str, compiled: Compiled) -> Row:
     return Row(name, architecture, compiled.report, tuple(broken_rules(kernel, compiled.report, architecture)))
+
+
+def _said(constant: Any) -> str:
+    """A constant in a name: of several ops that share a kernel, the first."""
+    if isinstance(constant, tuple) and constant and isinstance(constant[0], str):
+        return constant[0] + (f" and {len(constant) - 1} more" if constant[1:] else "")
+    return str(constant)
 
 
 def _module(folder: str) -> Any:
