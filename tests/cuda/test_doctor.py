@@ -162,12 +162,12 @@ def test_every_configuration_is_a_row_for_each_architecture(folder, monkeypatch,
 
 def test_a_kernel_of_one_gpu_alone_is_compiled_for_it_alone(folder, monkeypatch, capsys):
     def alone():
-        return kernel("n: int32", threads=128, only="sm_90a")(lambda n: None)
+        return kernel("n: int32", threads=128, only="sm_90a", shared=4096)(lambda n: None)
     folder((alone, ()), (kernels.reverse, (64,)))
     compiled = reports(monkeypatch)
     code, said = said_by(capsys, "--kernels", "--processes", "1")
     assert code == 0 and [architecture for _, architecture in compiled] == ["sm_90a", "sm_80", "sm_90"]
-    assert re.search(r"^softmax.alone\(\) +sm_90a +16 +1024 +0$", said, re.M)
+    assert re.search(r"^softmax.alone\(\) +sm_90a +16 +5120 +0$", said, re.M)                 # 1024 of its own, and 4096 of a launch
     assert list(survey.survey(("softmax",), ("sm_80",)))[0].name == "softmax.reverse(64)"
 
 

@@ -94,7 +94,7 @@ def _kernels(asked: argparse.Namespace) -> int:
     rows, broken, spills = 0, 0, 0
     for row in survey.survey(within, processes=asked.processes or get("threads")):
         report = row.report
-        counts = "did not compile" if report is None else f"{report.registers:9}  {report.shared:6}  {report.spill_stores:6}"
+        counts = "did not compile" if report is None else f"{report.registers:9}  {row.shared:6}  {report.spill_stores:6}"
         print(f"{row.name.ljust(width)}  {row.architecture}  {counts}", flush=True)
         for rule in row.broken:
             print(f"    {rule}", flush=True)

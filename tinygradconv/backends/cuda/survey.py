@@ -26,12 +26,16 @@ from .sass import disassembled, disassembler
 
 @dataclass(frozen=True)
 class Row:
-    """One configuration for one architecture: its report (None: it did not compile), and the rules that it breaks, in words."""
+    """One configuration for one architecture: its report (None: it did not compile), and the rules that it breaks, in words.
+
+    shared  bytes of shared memory of a block: the report's, and what a launch adds
+    """
 
     name: str
     architecture: str
     report: Report | None
     broken: tuple[str, ...] = ()
+    shared: int = 0
 
 
 def folders() -> tuple[str, ...]:
@@ -121,7 +125,8 @@ def _unread(kernel: CudaKernel, report: Report) -> bool:
 
 
 def _judged(name: str, kernel: CudaKernel, architecture: str, compiled: Compiled) -> Row:
-    return Row(name, architecture, compiled.report, tuple(broken_rules(kernel, compiled.report, architecture)))
+    report = compiled.report
+    return Row(name, architecture, report, tuple(broken_rules(kernel, report, architecture)), report.shared + kernel.shared)
 
 
 def _said(constant: Any) -> str:
