@@ -6,7 +6,7 @@ The three convolutions of a group are matrix products. With cols[(n, oy, ox), (k
     grad-input    dx[(n, iy, ix), c]      = Σ over (ky, kx, o)    cols of g, rotated · w[(ky, kx, o), c]
     grad-weight   dw[(ky, kx, c), o]      = Σ over (n, oy, ox)    cols of x, turned  · g[(n, oy, ox), o]
 
-A Loader (kernels/cuda/staging.py) gives a few neighbouring numbers of such a matrix, zeros where a window looks beside the image. What does
+A Loader (kernels/cuda/loading.py) gives a few neighbouring numbers of such a matrix, zeros where a window looks beside the image. What does
 not change along k is worked out once a line, and kept. k itself is taken apart by multiplication with reciprocals, two a chunk
 (kernels/cuda/division.py): there is no state to carry, so one loader serves the loops of all precisions. Within an image, 32 bits are
 enough to count in (layout.check): half the registers and a third of the instructions of 64.
@@ -27,7 +27,7 @@ from functools import cache
 
 from ..cuda.division import divided
 from ..cuda.language import Scalar, device, int32, int64, ptx, uint32
-from ..cuda.staging import Loader
+from ..cuda.loading import Loader
 from ..cuda.vectors import fetch
 
 FAR = -(1 << 30)                           # a row so far above the image that no tap leads back into it

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from ..cuda.core_tiles import CoreShape, core_spread, core_tile
 from ..cuda.host import blocks
 from ..cuda.language import DeviceFunction, Scalar, float32, float64
-from ..cuda.staging import Loader
+from ..cuda.loading import Loader
 from ..cuda.tiles import Shape, spread, tile
 
 # Tiles for each mode and width of loads, with how much of a multiprocessor they put to use (estimates, to be measured): a large tile reads

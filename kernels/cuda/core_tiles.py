@@ -16,9 +16,8 @@ from functools import cache
 from typing import NamedTuple
 
 from .language import DeviceFunction, Scalar, cuda, device, float32, int64, ptx
-from .staging import Loader
+from .loading import Loader, deal
 from .tiles import Tile
-from .vectors import part
 
 DEPTH, FOURS = 16, 4                       # of k, a step; and four at a time
 PADDING = 4                                # numbers more in a row of shared memory: strips that are turned over hit different banks
@@ -54,35 +53,9 @@ class Strips(NamedTuple):
 
 @cache
 def strips(loader: Loader, lines: int, threads: int) -> Strips:
-    """How a block of so many threads brings DEPTH of k of `lines` lines: consecutive threads walk along memory, so that loads coalesce."""
-    place, chunk, k_first, vector, width = loader
-    length = (DEPTH if k_first else lines) // vector                           # vectors in a row: a power of two
-    count, shift, mask = lines * DEPTH // (threads * vector), length.bit_length() - 1, length - 1
-    if count * threads * vector != lines * DEPTH or threads % length:
-        raise ValueError(f"core_tile: {threads} threads do not share {lines} lines of {DEPTH} in vectors of {vector} evenly")
-    kept = count if k_first else 1                                             # with lines first, a thread's lines are the same each time
-    some, row = part(width), lines + PADDING
-
-    @device
-    def slot(n):
-        """(line, k) of the n-th vector of this thread."""
-        t = cuda.threadIdx.x + n * threads
-        along, across = (t & mask) * vector, t >> shift
-        return (across, along) if k_first else (along, across)
-
-    @device
-    def prepare(operand, first, places):
-        for n in range(kept):
-            where = place(operand, first + slot(n)[0])
-            for w in range(width):
-                places[n * width + w] = where[w]
-
-    @device
-    def bring(operand, places, k, end, held):
-        for n in range(count):
-            values = chunk(operand, some(places, n % kept * width), k + slot(n)[1], end)
-            for v in range(vector):
-                held[n * vector + v] = values[v]
+    """How a block of so many threads brings DEPTH of k of `lines` lines."""
+    prepare, bring, slot, count, places, held = deal(loader, lines, DEPTH, threads)
+    k_first, vector, row = loader.k_first, loader.vector, lines + PADDING
 
     @device
     def put(s, start, held):
@@ -93,7 +66,7 @@ def strips(loader: Loader, lines: int, threads: int) -> Strips:
                     s[start + (k + v) * row + line] = held[n * vector + v]
                 else:
                     s[start + k * row + line + v] = held[n * vector + v]
-    return Strips(prepare, bring, put, kept * width, count * vector)
+    return Strips(prepare, bring, put, places, held)
 
 
 @cache

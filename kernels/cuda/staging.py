@@ -19,31 +19,10 @@ from functools import cache
 from typing import NamedTuple
 
 from .language import DeviceFunction, cuda, device, ptx, uint16, uint32, uint64
-from .vectors import part
+from .loading import Loader, deal
 
 PIECE = 16                                                     # bytes that ldmatrix takes of a row
 BYTES = {"bf16": 2, "tf32": 4}                                 # of a number in shared memory
-
-
-class Loader(NamedTuple):
-    """How one operand is read: `vector` (1 or 4) numbers at a time, along the axis that is contiguous in memory.
-
-    place    place(operand, line) -> a tuple of `places` integers (1 to 4): all that is to know of a line, which is a row i of A or a column
-             j of B, apart from k. Asked once for each line that a thread reads, before the walk. A line may be beyond the matrix: say so
-             in the tuple. Where k is not first, `line` is the first of `vector` neighbouring lines
-    chunk    chunk(operand, where, k, end) -> a tuple of `vector` float32: from (line, k) on, along k if k_first, else (line, k),
-             (line + 1, k), …; `where` is what place(operand, line) gave. Zeros for lines beyond the matrix and for k >= end. If k_first,
-             k is a multiple of `vector` beyond the k that the walk began with, so with vector 4, `end` must allow whole fours
-    k_first  whether neighbours in memory are neighbours along k
-    vector   4 where addresses allow it (one load of 128 bits), else 1
-    places   how many integers `place` gives
-    """
-
-    place: DeviceFunction
-    chunk: DeviceFunction
-    k_first: bool
-    vector: int
-    places: int
 
 
 @cache
@@ -117,40 +96,13 @@ class Staging(NamedTuple):
 
 @cache
 def staging(precision: str, loader: Loader, lines: int, depth: int, threads: int) -> Staging:
-    """How a block of so many threads brings strips of `lines` lines: consecutive threads walk along memory, so that loads coalesce."""
-    k_first, vector, width = loader.k_first, loader.vector, loader.places
-    steps = depth // BYTES[precision]
-    length = (steps if k_first else lines) // vector                           # vectors in a row: a power of two
-    count, shift, mask = lines * steps // (threads * vector), length.bit_length() - 1, length - 1
-    kept = count if k_first or threads % length else 1                         # with lines first, a thread's lines are the same each time
-    place, chunk, some = loader.place, loader.chunk, part(width)
-    at, write = location(precision, lines, depth, k_first), put(precision, vector)
-
-    @device
-    def slot(n):
-        """(line, k) of the n-th vector of this thread."""
-        t = cuda.threadIdx.x + n * threads
-        along, across = (t & mask) * vector, t >> shift
-        return (across, along) if k_first else (along, across)
-
-    @device
-    def prepare(operand, first, places):
-        for n in range(kept):
-            where = place(operand, first + slot(n)[0])
-            for w in range(width):
-                places[n * width + w] = where[w]
-
-    @device
-    def bring(operand, places, k, end, held):
-        for n in range(count):
-            values = chunk(operand, some(places, n % kept * width), k + slot(n)[1], end)
-            for v in range(vector):
-                held[n * vector + v] = values[v]
+    """How a block of so many threads brings strips of `lines` lines."""
+    prepare, bring, slot, count, places, held = deal(loader, lines, depth // BYTES[precision], threads)
+    at, write, vector = location(precision, lines, depth, loader.k_first), put(precision, loader.vector), loader.vector
 
     @device
     def finish(start, held):
         for n in range(count):
             line, k = slot(n)
             write(start + at(line, k), held, n * vector)
-    return Staging(prepare, bring, finish, kept * width, count * vector)
-
+    return Staging(prepare, bring, finish, places, held)

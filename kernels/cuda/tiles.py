@@ -24,7 +24,8 @@ from typing import NamedTuple
 
 from .fragments import fragments
 from .language import DeviceFunction, cuda, device, float32, int64, ptx, uint32, uint64
-from .staging import BYTES, Loader, staging
+from .loading import Loader
+from .staging import BYTES, staging
 
 PADDING = 8                                # numbers more in a row of sums in shared memory
 

@@ -19,8 +19,9 @@ import math
 from functools import cache
 from typing import Any
 
+from ..cuda.core_tiles import four_from
 from ..cuda.host import address, blocks, vector_width
-from ..cuda.language import CudaKernel, DeviceFunction, Scalar, cuda, device, float32, float64, kernel, ptx, scalar_of
+from ..cuda.language import CudaKernel, DeviceFunction, Scalar, cuda, device, float32, float64, kernel, scalar_of
 from ..cuda.vectors import fetch
 from . import packed, tensor_cores, warpgroups
 from .sums import TANH, add_parts, finish
@@ -31,21 +32,6 @@ PADDING = 4                                # columns more in a row of shared mem
 SHAPES = {float32: ((128, 8, 1), (64, 4, 2), (32, 4, 4)), float64: ((64, 4, 1), (32, 4, 4))}
 ENOUGH = 128                               # tiles that keep a GPU busy
 PART = 256                                 # of k, at least, where it is cut
-
-
-@cache
-def four_from(T: Scalar) -> DeviceFunction:
-    """Four numbers from shared memory, in as few loads as can be."""
-    @device
-    def singles(s, at):
-        return ptx.load4(s, at)
-
-    @device
-    def doubles(s, at):
-        a, b = ptx.load2(s, at)
-        c, d = ptx.load2(s, at + 2)
-        return a, b, c, d
-    return singles if T is float32 else doubles
 
 
 @cache

@@ -17,7 +17,8 @@ from typing import Any
 
 from ..cuda.host import address, blocks, vector_width
 from ..cuda.language import CudaKernel, DeviceFunction, cuda, device, float32, int64, kernel
-from ..cuda.staging import BYTES, Loader
+from ..cuda.loading import Loader
+from ..cuda.staging import BYTES
 from ..cuda.tiles import Shape, quotient, spread, tile, tile_at
 from ..cuda.vectors import fetch
 from .sums import add_parts, finish
