@@ -1,13 +1,12 @@
-"""The main loop of tiles.py on CUDA cores, in exact float32 or float64: y[i, j] = Σ over k of A[i, k] · B[k, j], a tile for each block.
+"""Matrix products on CUDA cores, in exact float32 or float64, a tile of y for each block: y[i, j] = Σ over k of A[i, k] · B[k, j].
 
 The words are those of tiles.py, the Loaders the same, so that a kernel is written once for all precisions:
 
     walk, threads, shared, count = core_tile(float32, shape, left, right)
     finish = core_spread(float32, shape, store)
 
-A block walks along k, DEPTH at a time. While a strip of A and one of B, in shared memory as As[k][i] and Bs[k][j], are multiplied, the next
-two are on their way from global memory to registers; they go to the other half of shared memory, and one barrier a step suffices. A thread
-owns a rectangle of sums, in groups of four rows and four columns: so a warp reads shared memory in whole 128-bit words, and the words of
+A block walks along k by the loop of main_loop.py, DEPTH at a time; its strips lie in shared memory as As[k][i] and Bs[k][j]. A thread owns
+a rectangle of sums, in groups of four rows and four columns: so a warp reads shared memory in whole 128-bit words, and the words of
 neighbouring threads lie side by side. Strips that come k first are turned over on the way into shared memory.
 """
 from __future__ import annotations
@@ -15,9 +14,9 @@ from __future__ import annotations
 from functools import cache
 from typing import NamedTuple
 
-from .language import DeviceFunction, Scalar, cuda, device, float32, int64, ptx
+from .language import DeviceFunction, Scalar, cuda, device, float32, ptx
 from .loading import Loader, deal
-from .tiles import Tile
+from .main_loop import Strips, Tile, main_loop
 
 DEPTH, FOURS = 16, 4                       # of k, a step; and four at a time
 PADDING = 4                                # numbers more in a row of shared memory: strips that are turned over hit different banks
@@ -41,24 +40,15 @@ class CoreShape(NamedTuple):
         return f"{self.rows}x{self.columns}/{self.own_rows}x{self.own_columns}"
 
 
-class Strips(NamedTuple):
-    """The three functions that bring strips of one operand, and how many integers and numbers a thread keeps for them."""
-
-    prepare: DeviceFunction                # prepare(operand, first, places): asks the loader for the lines of this thread
-    bring: DeviceFunction                  # bring(operand, places, k, end, held): global memory to registers
-    put: DeviceFunction                    # put(s, start, held): registers to shared memory, from s[start] on
-    places: int
-    held: int
-
-
 @cache
-def strips(loader: Loader, lines: int, threads: int) -> Strips:
+def strips(T: Scalar, loader: Loader, lines: int, threads: int) -> Strips:
     """How a block of so many threads brings DEPTH of k of `lines` lines."""
     prepare, bring, slot, count, places, held = deal(loader, lines, DEPTH, threads)
     k_first, vector, row = loader.k_first, loader.vector, lines + PADDING
 
     @device
-    def put(s, start, held):
+    def put(start, held):
+        s = cuda.shared.array(0, T, alignment=16)
         for n in range(count):
             line, k = slot(n)
             for v in range(vector):
@@ -112,10 +102,9 @@ def corner_of(shape: CoreShape) -> DeviceFunction:
 
 @cache
 def core_tile(T: Scalar, shape: CoreShape, left: Loader, right: Loader) -> Tile:
-    """The main loop for a type of numbers, a shape and two loaders."""
+    """The loop for a type of numbers, a shape and two loaders."""
     rows, columns, own_rows, own_columns, _ = shape
-    (prepare_a, bring_a, put_a, places_a, own_a), (prepare_b, bring_b, put_b, places_b, own_b) = (
-        strips(left, rows, shape.threads), strips(right, columns, shape.threads))
+    a, b = strips(T, left, rows, shape.threads), strips(T, right, columns, shape.threads)
     four, corner, count = four_from(T), corner_of(shape), own_rows * own_columns
     row_a, row_b, groups_a, groups_b = rows + PADDING, columns + PADDING, own_rows // 4, own_columns // 4
     second, half = DEPTH * row_a, DEPTH * (row_a + row_b)                      # where B's strip begins behind A's; and the other two
@@ -139,8 +128,8 @@ def core_tile(T: Scalar, shape: CoreShape, left: Loader, right: Loader) -> Tile:
                 sums[r * own_columns + c] += x_r * w[c]
 
     @device
-    def multiply(s, start, sums):
-        """sums += A · B of the strips that begin at s[start]."""
+    def multiply(start, sums):
+        s = cuda.shared.array(0, T, alignment=16)
         i, j = corner()
         at_a, at_b = start + i, start + second + j
         for _ in range(FOURS):                                             # by four: what is next is loaded while this is multiplied
@@ -150,34 +139,7 @@ def core_tile(T: Scalar, shape: CoreShape, left: Loader, right: Loader) -> Tile:
             once(s, at_a + 3 * row_a, at_b + 3 * row_b, sums)
             at_a += 4 * row_a
             at_b += 4 * row_b
-
-    @device
-    def walk(left, right, i0, j0, k, end, sums):
-        """sums = A[i0:i0 + rows, k:end] · B[k:end, j0:j0 + columns], as far as this thread holds them."""
-        s = cuda.shared.array(0, T, alignment=16)
-        where_a, where_b = cuda.local.array(places_a, int64), cuda.local.array(places_b, int64)
-        held_a, held_b = cuda.local.array(own_a, T), cuda.local.array(own_b, T)
-        for c in range(count):
-            sums[c] = T(0)
-        prepare_a(left, i0, where_a)
-        prepare_b(right, j0, where_b)
-        bring_a(left, where_a, k, end, held_a)
-        bring_b(right, where_b, k, end, held_b)
-        put_a(s, 0, held_a)
-        put_b(s, second, held_b)
-        cuda.syncthreads()
-        now = 0
-        while k < end:
-            k += DEPTH
-            if k < end:                                                    # on their way while the current strips are multiplied
-                bring_a(left, where_a, k, end, held_a)
-                bring_b(right, where_b, k, end, held_b)
-            multiply(s, now, sums)
-            if k < end:                                                    # the other half was read before the last barrier
-                now = half - now
-                put_a(s, now, held_a)
-                put_b(s, now + second, held_b)
-                cuda.syncthreads()
+    walk = main_loop(T, a, b, DEPTH, second, half, multiply, count)
     return Tile(walk, shape.threads, max(2 * half, rows * row_b) * T.dtype.itemsize, count)
 
 

@@ -16,10 +16,10 @@ Nothing is spent on padding.
 from __future__ import annotations
 
 from functools import cache
-from typing import NamedTuple
 
 from .language import DeviceFunction, cuda, device, ptx, uint16, uint32, uint64
 from .loading import Loader, deal
+from .main_loop import Strips
 
 PIECE = 16                                                     # bytes that ldmatrix takes of a row
 BYTES = {"bf16": 2, "tf32": 4}                                 # of a number in shared memory
@@ -84,18 +84,8 @@ def put(precision: str, vector: int) -> DeviceFunction:
     return {("bf16", 1): one_bf16, ("bf16", 4): four_bf16, ("tf32", 1): one_tf32, ("tf32", 4): four_tf32}[precision, vector]
 
 
-class Staging(NamedTuple):
-    """The three functions that bring strips of one operand, and how many integers and numbers a thread keeps for them."""
-
-    prepare: DeviceFunction               # prepare(operand, first, places): asks the loader for the lines of this thread
-    bring: DeviceFunction                 # bring(operand, places, k, end, held): global memory to registers
-    put: DeviceFunction                   # put(start, held): registers to shared memory, from number `start` on
-    places: int
-    held: int
-
-
 @cache
-def staging(precision: str, loader: Loader, lines: int, depth: int, threads: int) -> Staging:
+def staging(precision: str, loader: Loader, lines: int, depth: int, threads: int) -> Strips:
     """How a block of so many threads brings strips of `lines` lines."""
     prepare, bring, slot, count, places, held = deal(loader, lines, depth // BYTES[precision], threads)
     at, write, vector = location(precision, lines, depth, loader.k_first), put(precision, loader.vector), loader.vector
@@ -105,4 +95,4 @@ def staging(precision: str, loader: Loader, lines: int, depth: int, threads: int
         for n in range(count):
             line, k = slot(n)
             write(start + at(line, k), held, n * vector)
-    return Staging(prepare, bring, finish, places, held)
+    return Strips(prepare, bring, finish, places, held)

@@ -1,4 +1,4 @@
-"""The main loop of matrix products on tensor cores: y[i, j] = Σ over k of A[i, k] · B[k, j], a tile of y for each block.
+"""Matrix products on tensor cores, a tile of y for each block: y[i, j] = Σ over k of A[i, k] · B[k, j].
 
 Matrices are float32 in memory. They are rounded to bfloat16 or tf32 on their way to shared memory, and sums are float32. A kernel that
 uses the loop says two things only: how a few neighbouring numbers of A and of B are found in memory (a Loader for each; that of a
@@ -13,9 +13,9 @@ convolution gathers), and what becomes of the sums.
         walk((a, …), (b, …), i0, j0, k, end, sums)                  # sums = A[i0:i0+rows, k:end] · B[k:end, j0:j0+columns]
         finish((y, …), i0, j0, sums)                                # store((y, …), i, j, sum at (i, j), sum at (i, j + 1)), for each pair
 
-The tuples are the operands: whatever pointers and numbers the loaders and the store need; the loop hands them on. k and end - k may be any
-numbers: a loader returns zeros beyond `end`. `walk` begins with whatever the block does first in shared memory; before it is called a
-second time in a kernel, the block must meet (cuda.syncthreads()).
+`walk` is the loop of main_loop.py. The tuples are the operands: whatever pointers and numbers the loaders and the store need; the loop
+hands them on. k and end - k may be any numbers: a loader returns zeros beyond `end`. `walk` begins with whatever the block does first in
+shared memory; before it is called a second time in a kernel, the block must meet (cuda.syncthreads()).
 """
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from typing import NamedTuple
 from .fragments import fragments
 from .language import DeviceFunction, cuda, device, float32, int64, ptx, uint32, uint64
 from .loading import Loader
+from .main_loop import Tile, main_loop
 from .staging import BYTES, staging
 
 PADDING = 8                                # numbers more in a row of sums in shared memory
@@ -56,52 +57,15 @@ class Shape(NamedTuple):
         return self.warp_rows * self.warp_columns // 32
 
 
-class Tile(NamedTuple):
-    """The loop for a precision, a shape and two loaders: the function itself, and what a kernel has to know of it."""
-
-    walk: DeviceFunction                  # walk(a, b, i0, j0, k, end, sums)
-    threads: int
-    shared: int                           # bytes of dynamic shared memory
-    count: int                            # of `sums`, a local array of float32
-
-
 @cache
 def tile(precision: str, shape: Shape, left: Loader, right: Loader) -> Tile:
-    """The main loop in "bf16" or "tf32". While a strip is multiplied, the next one is on its way to registers; shared memory holds two."""
+    """The loop in "bf16" or "tf32", for a shape and two loaders."""
     rows, columns, depth = shape.rows, shape.columns, shape.depth
     threads, steps = shape.threads, depth // BYTES[precision]
     a, b = staging(precision, left, rows, depth, threads), staging(precision, right, columns, depth, threads)
     multiply = multiplier(precision, shape, left.k_first, right.k_first)
-    (prepare_a, bring_a, put_a, places_a, own_a), (prepare_b, bring_b, put_b, places_b, own_b) = a, b
-    count, half, second = shape.sums, (rows + columns) * steps, rows * steps
-
-    @device
-    def walk(left, right, i0, j0, k, end, sums):
-        """sums = A[i0:i0 + rows, k:end] · B[k:end, j0:j0 + columns], as far as this thread holds them."""
-        where_a, where_b = cuda.local.array(places_a, int64), cuda.local.array(places_b, int64)
-        held_a, held_b = cuda.local.array(own_a, float32), cuda.local.array(own_b, float32)
-        for c in range(count):
-            sums[c] = float32(0)
-        prepare_a(left, i0, where_a)
-        prepare_b(right, j0, where_b)
-        bring_a(left, where_a, k, end, held_a)
-        bring_b(right, where_b, k, end, held_b)
-        put_a(0, held_a)
-        put_b(second, held_b)
-        cuda.syncthreads()
-        now = 0
-        while k < end:
-            k += steps
-            if k < end:                                                    # on their way while the current strips are multiplied
-                bring_a(left, where_a, k, end, held_a)
-                bring_b(right, where_b, k, end, held_b)
-            multiply(now, sums)
-            if k < end:                                                    # the other half was read before the last barrier
-                now = half - now
-                put_a(now, held_a)
-                put_b(now + second, held_b)
-                cuda.syncthreads()
-    return Tile(walk, threads, max(2 * (rows + columns) * depth, spread_bytes(shape)), count)
+    walk = main_loop(float32, a, b, steps, rows * steps, (rows + columns) * steps, multiply, shape.sums)
+    return Tile(walk, threads, max(2 * (rows + columns) * depth, spread_bytes(shape)), shape.sums)
 
 
 @cache

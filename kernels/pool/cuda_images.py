@@ -4,7 +4,7 @@ from __future__ import annotations
 from functools import cache
 
 from ..cuda.division import divided
-from ..cuda.language import CudaKernel, Scalar, cuda, device, int32, kernel, uint32
+from ..cuda.language import CudaKernel, DeviceFunction, Scalar, cuda, device, int32, kernel, uint32
 from ..cuda.vectors import moved
 from .cuda_windows import THREADS, WINDOWS, cell, element
 
@@ -17,6 +17,27 @@ def covering(place, k, s, r_s, d, places):
     """
     last, before = int32(min(divided(place, r_s), places - 1)), int32(place - d * (k - 1))
     return last, int32(last + 1 - (divided(before - 1, r_s) + 1 if before > 0 else 0))
+
+
+@cache
+def each_window(visit: DeviceFunction) -> DeviceFunction:
+    """A function that calls visit(operands, oy, ox, tap, total) for each window (oy, ox) that this cell is a tap of, the last one first."""
+    @device
+    def walk(operands, iy, ix, OH, OW, kh, kw, sy, sx, dy, dx, top, left, r_sy, r_sx, r_dy, r_dx, total):
+        last_y, count_y = covering(int32(iy + top), kh, sy, r_sy, dy, OH)
+        last_x, count_x = covering(int32(ix + left), kw, sx, r_sx, dx, OW)
+        for a in range(count_y):
+            oy = int32(last_y - a)
+            down = int32(iy + top - sy * oy)
+            ky = int32(divided(down, r_dy))
+            if ky * dy == down:
+                for b in range(count_x):
+                    ox = int32(last_x - b)
+                    right = int32(ix + left - sx * ox)
+                    kx = int32(divided(right, r_dx))
+                    if kx * dx == right:
+                        visit(operands, oy, ox, int32(ky * kw + kx), total)
+    return walk
 
 
 @cache
@@ -49,34 +70,28 @@ def scattered(T: Scalar, I: Scalar, width: int) -> CudaKernel:
     """x = Σ g over the windows whose tap is this cell."""
     (bring, put), bring_taps = moved(width), moved(width)[0]
 
+    @device
+    def visit(operands, oy, ox, tap, total):
+        g, where, n, OH, OW, C, group = operands
+        held, taps = cuda.local.array(width, T), cuda.local.array(width, I)
+        at = element(n, oy, ox, OH, OW, C, group, width)
+        bring_taps(where, at, taps, 0)
+        bring(g, at, held, 0)
+        for j in range(width):
+            if taps[j] == tap:
+                total[j] += held[j]
+    walk = each_window(visit)
+
     @kernel(f"g: {T}*, where: {I}*, x: {T}*, {WINDOWS}", threads=THREADS)
     def scattered(g, where, x, size, first, groups, r_groups, columns, r_columns, rows, r_rows, H, W, OH, OW, C, kh, kw, sy, sx, dy, dx,
                   top, left, r_sy, r_sx, r_dy, r_dx, r_kw):
         i = cuda.grid(1)
         if i < size:
-            total, held, taps = cuda.local.array(width, T), cuda.local.array(width, T), cuda.local.array(width, I)
+            total = cuda.local.array(width, T)
             n, iy, ix, group = cell(i, first, groups, r_groups, columns, r_columns, rows, r_rows)
             for j in range(width):
                 total[j] = T(0)
-            last_y, count_y = covering(int32(iy + top), kh, sy, r_sy, dy, OH)
-            last_x, count_x = covering(int32(ix + left), kw, sx, r_sx, dx, OW)
-            for a in range(count_y):
-                oy = int32(last_y - a)
-                down = int32(iy + top - sy * oy)
-                ky = int32(divided(down, r_dy))
-                if ky * dy == down:
-                    for b in range(count_x):
-                        ox = int32(last_x - b)
-                        right = int32(ix + left - sx * ox)
-                        kx = int32(divided(right, r_dx))
-                        if kx * dx == right:
-                            tap = int32(ky * kw + kx)
-                            at = element(n, oy, ox, OH, OW, C, group, width)
-                            bring_taps(where, at, taps, 0)
-                            bring(g, at, held, 0)
-                            for j in range(width):
-                                if taps[j] == tap:
-                                    total[j] += held[j]
+            walk((g, where, n, OH, OW, C, group), iy, ix, OH, OW, kh, kw, sy, sx, dy, dx, top, left, r_sy, r_sx, r_dy, r_dx, total)
             put(x, element(n, iy, ix, H, W, C, group, width), total, 0)
     return scattered
 
@@ -86,30 +101,25 @@ def spread_sums(T: Scalar, width: int) -> CudaKernel:
     """x = Σ weights · (g · scale) over the windows that cover this cell, tap by tap."""
     bring, put = moved(width)
 
+    @device
+    def visit(operands, oy, ox, tap, total):
+        g, weights, scale, n, OH, OW, C, group = operands
+        held = cuda.local.array(width, T)
+        bring(g, element(n, oy, ox, OH, OW, C, group, width), held, 0)
+        weight, share = weights[tap], scale[int32(oy * OW + ox)]
+        for j in range(width):
+            total[j] += weight * (held[j] * share)
+    walk = each_window(visit)
+
     @kernel(f"g: {T}*, weights: {T}*, scale: {T}*, x: {T}*, {WINDOWS}", threads=THREADS)
     def spread_sums(g, weights, scale, x, size, first, groups, r_groups, columns, r_columns, rows, r_rows, H, W, OH, OW, C, kh, kw, sy, sx,
                     dy, dx, top, left, r_sy, r_sx, r_dy, r_dx, r_kw):
         i = cuda.grid(1)
         if i < size:
-            total, held = cuda.local.array(width, T), cuda.local.array(width, T)
+            total = cuda.local.array(width, T)
             n, iy, ix, group = cell(i, first, groups, r_groups, columns, r_columns, rows, r_rows)
             for j in range(width):
                 total[j] = T(0)
-            last_y, count_y = covering(int32(iy + top), kh, sy, r_sy, dy, OH)
-            last_x, count_x = covering(int32(ix + left), kw, sx, r_sx, dx, OW)
-            for a in range(count_y):
-                oy = int32(last_y - a)
-                down = int32(iy + top - sy * oy)
-                ky = int32(divided(down, r_dy))
-                if ky * dy == down:
-                    for b in range(count_x):
-                        ox = int32(last_x - b)
-                        right = int32(ix + left - sx * ox)
-                        kx = int32(divided(right, r_dx))
-                        if kx * dx == right:
-                            bring(g, element(n, oy, ox, OH, OW, C, group, width), held, 0)
-                            weight, share = weights[int32(ky * kw + kx)], scale[int32(oy * OW + ox)]
-                            for j in range(width):
-                                total[j] += weight * (held[j] * share)
+            walk((g, weights, scale, n, OH, OW, C, group), iy, ix, OH, OW, kh, kw, sy, sx, dy, dx, top, left, r_sy, r_sx, r_dy, r_dx, total)
             put(x, element(n, iy, ix, H, W, C, group, width), total, 0)
     return spread_sums

@@ -6,22 +6,22 @@ from pathlib import Path
 import pytest
 from tinygradconv.kernels.conv import correlate, loaders, modes
 from tinygradconv.kernels.conv import cuda as kernels
-from tinygradconv.kernels.cuda import core_tiles
+from tinygradconv.kernels.cuda import core_tiles, main_loop
 from tinygradconv.kernels.cuda.emulator import InvalidAddress, KernelFault, Race
 
 from .convolutions import check, fresh, geometry, small
-from .mutants import mutant
+from .mutants import mutant_of_several
 
 __all__ = ["fresh", "small"]               # fixtures
 WRONG = (InvalidAddress, AssertionError)
 
 # (the module, its text, what stands there instead, what is found)
 MUTANTS = {
-    "no barrier before the first strips are read": (core_tiles,
+    "no barrier before the first strips are read": (main_loop,
                                                     "        cuda.syncthreads()\n        now = 0", "        now = 0", KernelFault),
-    "one half of shared memory only": (core_tiles, "now = half - now", "now = 0", Race),
-    "no barrier in the loop": (core_tiles, "put_b(s, now + second, held_b)\n                cuda.syncthreads()",
-                               "put_b(s, now + second, held_b)", KernelFault),
+    "one half of shared memory only": (main_loop, "now = half - now", "now = 0", Race),
+    "no barrier in the loop": (main_loop, "put_b(now + second, held_b)\n                cuda.syncthreads()",
+                               "put_b(now + second, held_b)", KernelFault),
     "sums over strips that are still read": (core_tiles, f"        cuda.syncthreads(){' ' * 49}# nobody", "        # nobody", Race),
     "a tap above the image": (loaders, "uint32(where[0] + down) < uint32(height) and", "uint32(where[0] + down + 1) <= uint32(height) and",
                               WRONG),
@@ -44,7 +44,9 @@ PREY = geometry((2, 7, 6, 3), (3, 2), 5, stride=(4, 3), padding=1, dilation=(2, 
 
 def plant(monkeypatch, module, old, new):
     """The kernels with one mistake in one of their modules."""
-    made = mutant(module, old, new, max(1, Path(module.__file__).read_text().count(old)))
+    change = module, old, new, max(1, Path(module.__file__).read_text().count(old))
+    module = core_tiles if module is main_loop else module                              # the one of its users that is tried here
+    made = mutant_of_several([main_loop, module] if module is core_tiles else [module], change)
     for user in (modes, correlate, kernels):
         for name, value in list(vars(user).items()):
             if callable(value) and getattr(value, "__module__", None) == module.__name__ and hasattr(made, name):

@@ -139,11 +139,11 @@ MUTANTS = {
     "a tap outside": (cuda_images, CHECK, "", 1),
     "the first window is not seen": (cuda_images, "divided(before - 1, r_s) + 1", "divided(before, r_s) + 1", 1),
     "a window too many": (cuda_images, "min(divided(place, r_s), places - 1)", "divided(place, r_s)", 1),
-    "holes are filled": (cuda_images, "if kx * dx == right:", "if True:", 2),
+    "holes are filled": (cuda_images, "if kx * dx == right:", "if True:", 1),
     "cells without their weights": (cuda_long, "weights[tap]", "weights[lane]", 1),
     "another window's share": (cuda_long, "scale[oy * OW + ox]", "scale[ox * OW + oy]", 1),
     "lanes are left out": (cuda_long, "over_lanes(values, lane, lanes, across)", "over_lanes(values, lane, lanes - 1, across)", 1),
-    "windows in another order": (cuda_images, "int32(last_y - a)", "int32(last_y + 1 - count_y + a)", 2),
+    "windows in another order": (cuda_images, "int32(last_y - a)", "int32(last_y + 1 - count_y + a)", 1),
 }
 GEOMETRIES = [WindowGeometry.of("test", (1, 5, 7, 4), (3, 2), stride=1, padding=((1, 1), (2, 2)), dilation=(1, 2)),
               WindowGeometry.of("test", (2, 5, 6, 1), 3, stride=2, padding=1, ceil_mode=True)]

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tinygradconv.kernels.cuda import fragments, staging, tiles
+from tinygradconv.kernels.cuda import fragments, main_loop, staging, tiles
 from tinygradconv.kernels.cuda.language import cuda, kernel
 from tinygradconv.kernels.matmul import cuda as host
 from tinygradconv.kernels.matmul import packed, reference, tensor_cores
@@ -142,9 +142,10 @@ BARRIER = """                put_b(now + second, held_b)
                 cuda.syncthreads()
 """
 MUTANTS = {
-    "no barrier before the first strips are read": (tiles, "        cuda.syncthreads()\n        now = 0", "        now = 0", KernelFault),
-    "no barrier in the loop": (tiles, BARRIER, BARRIER.splitlines(keepends=True)[0], KernelFault),
-    "one half of shared memory only": (tiles, "now = half - now", "now = 0", Race),
+    "no barrier before the first strips are read": (main_loop,
+                                                    "        cuda.syncthreads()\n        now = 0", "        now = 0", KernelFault),
+    "no barrier in the loop": (main_loop, BARRIER, BARRIER.splitlines(keepends=True)[0], KernelFault),
+    "one half of shared memory only": (main_loop, "now = half - now", "now = 0", Race),
     "no barrier before the sums are turned over": (tiles, "cuda.syncthreads()                                                 #", "#",
                                                    Race),
     "no barrier after that": (tiles, "        cuda.syncthreads()\n        n = cuda", "        n = cuda", KernelFault),
@@ -153,7 +154,7 @@ MUTANTS = {
     "pieces not exchanged where they are read": (fragments, "at(first + m * 16 + line, step * deep + k)",
                                                  "at(first + m * 16 + line, step * deep + k) ^ 8", AssertionError),
     "pieces that share a place": (staging, "piece ^ (row >> shift & most)", "piece | (row >> shift & most)", (Race, KernelFault)),
-    "a strip of the wrong k": (tiles, "            k += steps\n", "            k += steps - 1\n", (AssertionError, InvalidAddress)),
+    "a strip of the wrong k": (main_loop, "            k += steps\n", "            k += steps - 1\n", (AssertionError, InvalidAddress)),
     "one line too many": (tensor_cores, "if line < lines else", "if line <= lines else", InvalidAddress),
     "one k too many": (tensor_cores, "where[0] + k * operand[4], where[0] >= 0 and k < end", "where[0] + k * operand[4], k <= end",
                        (InvalidAddress, AssertionError)),
@@ -165,10 +166,10 @@ MUTANTS = {
 def test_a_mutant_is_found(name):
     module, old, new, fault = MUTANTS[name]
     count = 2 if module is fragments else 1
-    made = mutant_of_several([staging, fragments, tiles, tensor_cores], (module, old, new, count))
+    made = mutant_of_several([main_loop, staging, fragments, tiles, tensor_cores], (module, old, new, count))
     with pytest.raises(fault):
         multiply(made, "bf16", 1, 33, 5, 39)
 
 
 def test_the_kernel_is_right_where_its_mutants_are_not():
-    multiply(mutant_of_several([staging, fragments, tiles, tensor_cores]), "bf16", 1, 33, 5, 39)
+    multiply(mutant_of_several([main_loop, staging, fragments, tiles, tensor_cores]), "bf16", 1, 33, 5, 39)
