@@ -58,6 +58,17 @@ def test_broadcasting_is_numpys(shape, data):
         view = arrays.broadcast(given_array, shape)
         np.testing.assert_array_equal(view, np.broadcast_to(array, shape))
         assert view.shape == shape and not view.flags.writeable and (view.size == 0 or np.shares_memory(view, given_array))
+
+
+@given(shape=hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=3), data=st.data())
+def test_repeating_along_axes_is_broadcasting_what_has_length_one_there(shape, data):
+    axes = data.draw(st.sets(st.integers(0, max(0, len(shape) - 1)), max_size=len(shape)).map(tuple))
+    whole = [1 if i in axes else n for i, n in enumerate(shape)]
+    array = np.arange(np.prod(whole, dtype=int), dtype=np.float32).reshape(whole)
+    for given_array in array, array.reshape([n for i, n in enumerate(shape) if i not in axes]), np.array(array, order="F"):
+        view = arrays.repeated(given_array, shape, axes)
+        np.testing.assert_array_equal(view, np.broadcast_to(array, shape))
+        assert view.shape == shape and not view.flags.writeable and (view.size == 0 or np.shares_memory(view, given_array))
     with pytest.raises(ValueError, match="broadcast"):
         arrays.broadcast(np.zeros((*shape, 4)), (*shape, 5))
     assert arrays.broadcast(np.zeros((3, 1)), (0, 3, 0)).shape == (0, 3, 0)

@@ -2,8 +2,8 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import Iterator, Sequence
+from sys import _getframe
 from types import FrameType
 from typing import Any
 
@@ -32,9 +32,10 @@ _ours: dict[Any, bool] = {}               # module name: whether it belongs to t
 
 def users_frame() -> FrameType:
     """The innermost frame that is not this package's own: the line that a user wrote."""
-    frame = sys._getframe()
+    frame = _getframe()
     while True:
-        name = frame.f_globals.get("__name__", "")
+        names: dict[str, Any] = frame.f_globals
+        name = names.get("__name__", "")
         ours = _ours.get(name)
         if ours is None:
             ours = _ours[name] = str(name).partition(".")[0] == "tinygradconv"

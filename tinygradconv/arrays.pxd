@@ -4,5 +4,7 @@ include "kernels/ndarray.pxi"
 cpdef dtype_of(value)
 cpdef shape_of(value)
 cpdef is_scattered(value)
+cpdef as_rows(array)
 cpdef broadcast(array, shape)
+cpdef repeated(array, shape, axes)
 cpdef share_memory(view, array)

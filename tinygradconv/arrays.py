@@ -5,6 +5,7 @@ takes longer than to add sixty-four numbers.
 """
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -35,6 +36,12 @@ def is_scattered(value: Any) -> bool:
     return False
 
 
+def as_rows(array: Any) -> Any:
+    """An array (…, C) as (M, C): itself where it has two axes."""
+    shape = shape_of(array)
+    return array if len(shape) == 2 else array.reshape(math.prod(shape[:-1]), shape[-1])
+
+
 def address_of(value: Any) -> int:
     """Where the first number of an array lies, in the memory of its device."""
     return value.ctypes.data if isinstance(value, ndarray) else value.pointer
@@ -45,15 +52,27 @@ def broadcast(array: Any, shape: Sequence[int]) -> Any:
 
     ValueError where it does not fit. NumPy's own function takes three times as long, so it is left what is not plain.
     """
-    if type(array) is ndarray and not is_scattered(array) and 0 not in shape:
-        lengths, steps = shape_of(array), array.strides
-        lead = len(shape) - len(lengths)
-        if lead >= 0 and all([n in (1, m) for n, m in zip(lengths, shape[lead:])]):
-            steps = (0,) * lead + tuple([0 if n == 1 else step for n, step in zip(lengths, steps)])
-            view = ndarray(shape, dtype_of(array), array, 0, steps)
-            view.setflags(write=False)
-            return view
+    lengths = shape_of(array)
+    lead = len(shape) - len(lengths)
+    if lead >= 0 and all([n in (1, m) for n, m in zip(lengths, shape[lead:])]):
+        return repeated(array, shape, [i for i in range(len(shape)) if i < lead or lengths[i - lead] == 1])
     return broadcast_to(array, shape, subok=True)
+
+
+def repeated(array: Any, shape: Sequence[int], axes: Sequence[int]) -> Any:
+    """A read-only view of an array under `shape`, repeated along `axes`, which the array has with length 1 or not at all."""
+    if type(array) is not ndarray or is_scattered(array) or 0 in shape:
+        return broadcast_to(array.reshape([1 if i in axes else n for i, n in enumerate(shape)]), shape, subok=True)
+    step, steps = array.itemsize, []
+    for i in range(len(shape) - 1, -1, -1):                 # what is repeated lies zero bytes apart
+        if i in axes:
+            steps.append(0)
+        else:
+            steps.append(step)
+            step *= shape[i]
+    view = ndarray(shape, dtype_of(array), array, 0, steps[::-1])
+    view.setflags(write=False)
+    return view
 
 
 def share_memory(view: Any, array: Any) -> bool:

@@ -27,7 +27,7 @@ from tinygradconv.arrays import dtype_of, shape_of
 from tinygradconv.backends import filled
 from tinygradconv.backends.live import adds_to, refuse
 from tinygradconv.primitive import Primitive, elementwise, primitive
-from tinygradconv.promotion import as_tensors
+from tinygradconv.promotion import as_tensor
 from tinygradconv.ready import teller
 from tinygradconv.ready import turns as turns_of
 from tinygradconv.settings import get as setting
@@ -226,7 +226,7 @@ def _seed(where: str, y: Tensor, cotangent: Any) -> Tensor:
             raise ValueError(f"{where}: y has shape {y.shape}; the derivative of many values needs a cotangent of that shape. "
                              f"Reduce y to one value, e.g. y.sum(), or give cotangent=")
         return Tensor.of(filled(y.data, 1) if y.device == "cuda" else np.ones(y.shape, y.dtype))
-    (seed,) = as_tensors(where, ("cotangent",), (cotangent,))
+    seed = as_tensor(where, "cotangent", cotangent)
     if seed.device != y.device and "abstract" not in (seed.device, y.device):
         raise ValueError(f"{where}: y is on {y.device} but cotangent is on {seed.device}. Move one: cotangent.to({y.device!r})")
     if seed.shape != y.shape:

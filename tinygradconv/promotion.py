@@ -34,17 +34,25 @@ def floating_result(*dtypes: np.dtype) -> np.dtype:
     return dtype if dtype.kind == "f" else DEFAULT_DTYPE
 
 
-def as_tensors(op: str, names: Sequence[str], values: Sequence[Any], optional: Collection[str] = ()) -> list[Any]:
+def as_tensors(op: str, names: Sequence[str], values: Sequence[Any], optional: Collection[str] = ()) -> Sequence[Any]:
     """Each value as a tensor: tensors as they are, arrays and numbers as constants, None for None where the input is `optional`.
 
     TypeError for a wrong number of inputs.
     """
     if len(values) != len(names):
         raise TypeError(f"{op} takes {len(names)} tensor{'s' if len(names) != 1 else ''} ({', '.join(names)}), got {len(values)}")
-    if all([type(value) is Tensor for value in values]):
-        return list(values)
+    for value in values:                                   # tensors pass as they are: most ops ask
+        if type(value) is not Tensor:
+            break
+    else:
+        return values
     return [value if type(value) is Tensor or (value is None and name in optional) else _constant(op, name, value)
             for name, value in zip(names, values)]
+
+
+def as_tensor(op: str, name: str, value: Any) -> Tensor:
+    """One value as a tensor: a tensor as it is, an array or a number as a constant."""
+    return value if type(value) is Tensor else _constant(op, name, value)
 
 
 def _constant(op: str, name: str, value: Any) -> Tensor:
@@ -103,6 +111,12 @@ def _number(op: str, value: Any, dtype: np.dtype) -> Tensor:
             _numbers.clear()
         known = _numbers[key] = _cast(op, value, dtype)
     return known
+
+
+def number(value: Any, dtype: np.dtype) -> np.ndarray:
+    """A number as an array with no axes, for a kernel to read."""
+    tensor: Value = _number("number", value, dtype)
+    return tensor.data
 
 
 def _cast(op: str, value: Any, dtype: np.dtype) -> Tensor:

@@ -6,6 +6,6 @@ cdef class Storage:
 cdef class Value:
     cdef public object data, node
     cdef public Storage _storage
-    cpdef Storage stored(self)
+    cdef Storage stored(self)
 
 cpdef tensor_of(data, node=*, Storage storage=*)

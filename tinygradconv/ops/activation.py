@@ -13,7 +13,7 @@ from typing import Any
 
 from tinygradconv.ops.elementwise import expm1, gate, greater, slope, square, tanh, unary, where
 from tinygradconv.ops.spelling import numpy_names
-from tinygradconv.promotion import as_tensors, floating_result
+from tinygradconv.promotion import as_tensor, floating_result
 from tinygradconv.tensor import Tensor
 
 __all__ = ["elu", "gelu", "leaky_relu", "relu", "sigmoid", "silu", "softplus"]
@@ -46,7 +46,7 @@ _normal_cdf.vjp(x=lambda g, x: _normal_slope(g, x))
 
 
 def _floating(name: str, x: Any) -> Tensor:
-    (x,) = as_tensors(name, ("x",), (x,))
+    x = as_tensor(name, "x", x)
     return x.astype(floating_result(x.dtype))
 
 

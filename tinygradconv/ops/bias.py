@@ -7,9 +7,9 @@
 """
 from __future__ import annotations
 
-import math
 from typing import Any
 
+from tinygradconv.arrays import as_rows
 from tinygradconv.autodiff import primitive
 from tinygradconv.backends import ACTIVATIONS
 from tinygradconv.ops.elementwise import gate
@@ -18,17 +18,15 @@ from tinygradconv.tensor import Tensor
 
 @primitive(differentiable=False, byproducts=("dbias",))
 def _bias_backward(be: Any, g: Any, y: Any, *, activation: str) -> Any:
-    rows = math.prod(g.shape[:-1]), g.shape[-1]
-    dz, dbias = be.empty(g.shape, g.dtype), be.empty(rows[1:], g.dtype)
-    be.run("bias_backward", g.reshape(rows), y.reshape(rows), dz.reshape(rows), dbias, ACTIVATIONS[activation])
+    dz, dbias = be.like(g), be.empty(g.shape[-1:], g.dtype)
+    be.run("bias_backward", as_rows(g), as_rows(y), as_rows(dz), dbias, ACTIVATIONS[activation])
     return dz, dbias
 
 
 @primitive(differentiable=False)
 def _column_sums(be: Any, g: Any) -> Any:
-    rows = math.prod(g.shape[:-1]), g.shape[-1]
-    dbias = be.empty(rows[1:], g.dtype)
-    be.run("bias_backward", g.reshape(rows), None, None, dbias, ACTIVATIONS[None])
+    dbias = be.empty(g.shape[-1:], g.dtype)
+    be.run("bias_backward", as_rows(g), None, None, dbias, ACTIVATIONS[None])
     return dbias
 
 

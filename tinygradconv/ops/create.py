@@ -8,7 +8,7 @@ import numpy as np
 from tinygradconv.backends import filled
 from tinygradconv.geometry import integer, real
 from tinygradconv.ops.shape import as_shape
-from tinygradconv.promotion import as_tensors
+from tinygradconv.promotion import as_tensor
 from tinygradconv.tensor import DEFAULT_DTYPE, Tensor, as_array
 
 
@@ -71,7 +71,7 @@ def ones(shape: int | tuple[int, ...], dtype: Any = DEFAULT_DTYPE) -> Tensor:
 
 def full_like(x: Any, value: float) -> Tensor:
     """A constant tensor with the shape and dtype of x, on its device."""
-    (x,) = as_tensors("full_like", ("x",), (x,))
+    x = as_tensor("full_like", "x", x)
     full((), value, x.dtype)                                   # the errors
     return Tensor.of(filled(x.data, value))
 

@@ -13,7 +13,7 @@ import numpy as np
 from tinygradconv.arrays import dtype_of, shape_of
 from tinygradconv.autodiff import Primitive, primitive
 from tinygradconv.ops.spelling import numpy_names
-from tinygradconv.promotion import as_tensors, floating_result, promoted
+from tinygradconv.promotion import as_tensor, floating_result, number, promoted
 from tinygradconv.tensor import Tensor
 
 __all__ = [
@@ -239,7 +239,7 @@ def astype(x: Any, dtype: Any) -> Tensor:
 
     TypeError for anything but bool, integers, float32 and float64.
     """
-    (x,) = as_tensors("astype", ("x",), (x,))
+    x = as_tensor("astype", "x", x)
     try:
         dtype = np.dtype(dtype)
     except TypeError:
@@ -263,7 +263,7 @@ def _select(be: Any, condition: Any, a: Any, b: Any) -> Any:
 @primitive
 def _kept_where(be: Any, a: Any, condition: Any, *, holds: bool) -> Any:
     """a where the condition is `holds`, 0 elsewhere; it broadcasts to a."""
-    y, zero = be.like(a), be.constant(np.zeros((), dtype_of(a)))
+    y, zero = be.like(a), be.constant(number(0, dtype_of(a)))
     be.run("where", condition, *((a, zero) if holds else (zero, a)), y)
     return y
 
@@ -279,7 +279,7 @@ def where(condition: Any, a: Any, b: Any) -> Tensor:
 
     `condition` is bool; all three broadcast, a and b are promoted to one dtype.
     """
-    (chosen,) = as_tensors("where", ("condition",), (condition,))
+    chosen = as_tensor("where", "condition", condition)
     if chosen.dtype != BOOL:
         raise TypeError(f"where: condition must be bool, got {chosen.dtype}. Compare first: x != 0")
     return _choose(chosen, *promoted("where", (a, b)))
@@ -291,7 +291,7 @@ def clip(x: Any, lower: Any = None, upper: Any = None) -> Tensor:
 
     ValueError where both are numbers and lower > upper.
     """
-    (x,) = as_tensors("clip", ("x",), (x,))
+    x = as_tensor("clip", "x", x)
     if isinstance(lower, (int, float)) and isinstance(upper, (int, float)) and lower > upper:
         raise ValueError(f"clip: lower ({lower}) must not exceed upper ({upper})")
     if x.dtype.kind == "f" and all([bound is None or type(bound) in (int, float) for bound in (lower, upper)]):

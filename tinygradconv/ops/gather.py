@@ -18,7 +18,7 @@ from tinygradconv.autodiff import primitive
 from tinygradconv.ops.device import beside
 from tinygradconv.ops.shape import as_axis, basic_slice, reshape
 from tinygradconv.ops.spelling import numpy_names
-from tinygradconv.promotion import as_tensors, promoted
+from tinygradconv.promotion import as_tensor, promoted
 from tinygradconv.tensor import Tensor
 
 __all__ = ["gather", "scatter_add", "take", "take_along_axis"]
@@ -103,7 +103,7 @@ def _indices(name: str, indices: Any, length: int, axis: int, x: Tensor) -> Tens
 
     What is no tensor yet becomes one beside x. The values are looked at here; those on a GPU are waited for.
     """
-    (where,) = as_tensors(name, ("indices",), (indices,))
+    where = as_tensor(name, "indices", indices)
     if where.dtype.kind not in "iu":
         if where.size:
             raise TypeError(f"{name}: indices must be integers, got {where.dtype}. A bool mask picks with x[mask]")
@@ -129,7 +129,7 @@ def take(x: Any, indices: Any, axis: int | None = None) -> Tensor:
 
     IndexError where an index is out of range; negative ones count from the end.
     """
-    (x,) = as_tensors("take", ("x",), (x,))
+    x = as_tensor("take", "x", x)
     if axis is None:
         return take(reshape(x, (x.size,)), indices, 0)
     axis = as_axis("take", axis, x.ndim)
@@ -160,14 +160,14 @@ def take_along_axis(x: Any, indices: Any, axis: int = -1) -> Tensor:
 
     `indices` has as many axes as x; lengths of 1 broadcast. IndexError where an index is out of range; negative ones count from the end.
     """
-    (x,) = as_tensors("take_along_axis", ("x",), (x,))
+    x = as_tensor("take_along_axis", "x", x)
     return gather_flat(x, _along("take_along_axis", x, indices, axis))
 
 
 @numpy_names
 def gather(x: Any, indices: Any, axis: int = -1) -> Tensor:
     """y[…, i, …] = x[…, indices[…, i, …], …]: take_along_axis under its other name; its adjoint is scatter_add."""
-    (x,) = as_tensors("gather", ("x",), (x,))
+    x = as_tensor("gather", "x", x)
     return gather_flat(x, _along("gather", x, indices, axis))
 
 

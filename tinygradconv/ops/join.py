@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from tinygradconv.ops.device import beside
 from tinygradconv.ops.gather import gather_flat, grid_positions
 from tinygradconv.ops.shape import as_axes, as_axis, basic_slice, broadcast_to, expand_dims, place, reshape
 from tinygradconv.ops.spelling import numpy_names
-from tinygradconv.promotion import as_tensors, promoted
+from tinygradconv.promotion import as_tensor, promoted
 from tinygradconv.tensor import Tensor
 
 __all__ = ["concat", "pad", "repeat", "roll", "split", "stack", "tile", "unstack"]
@@ -60,7 +61,7 @@ def concat(arrays: Sequence[Any], axis: int = 0) -> Tensor:
         if x.ndim != xs[0].ndim or any(n != m for k, (n, m) in enumerate(zip(x.shape, xs[0].shape)) if k != axis):
             raise ValueError(f"concat: arrays[{i}] has shape {x.shape} but arrays[0] has {xs[0].shape}; "
                              f"all axes but axis {axis} must agree")
-    ends = (0, *(int(n) for n in np.cumsum([x.shape[axis] for x in xs])))
+    ends = tuple(accumulate([x.shape[axis] for x in xs], initial=0))
     return xs[0] if len(xs) == 1 else _concat(len(xs))(*xs, axis=axis, ends=ends)
 
 
@@ -81,7 +82,7 @@ def split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> li
 
     ValueError where the axis has no such number of equal parts.
     """
-    (x,) = as_tensors("split", ("x",), (x,))
+    x = as_tensor("split", "x", x)
     axis = as_axis("split", axis, x.ndim)
     n = x.shape[axis]
     if isinstance(indices_or_sections, (list, tuple)):
@@ -98,7 +99,7 @@ def split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> li
 @numpy_names
 def unstack(x: Any, axis: int = 0) -> tuple[Tensor, ...]:
     """The slices of x along `axis`, which is left out: the inverse of stack. Views."""
-    (x,) = as_tensors("unstack", ("x",), (x,))
+    x = as_tensor("unstack", "x", x)
     axis = as_axis("unstack", axis, x.ndim)
     return tuple(basic_slice(x, (*[slice(None)] * axis, i)) for i in range(x.shape[axis]))
 
@@ -130,7 +131,7 @@ def pad(x: Any, pad_width: Any, mode: str = "constant", *, constant_values: floa
     `mode`: "constant" fills it with `constant_values`; "edge" repeats the outermost cell; "reflect" mirrors at that cell without repeating
     it. A gradient returns to the cell that was copied.
     """
-    (x,) = as_tensors("pad", ("x",), (x,))
+    x = as_tensor("pad", "x", x)
     widths = _widths(pad_width, x.ndim)
     if mode not in ("constant", "edge", "reflect"):
         raise ValueError(f"pad: mode must be 'constant', 'edge' or 'reflect', got {mode!r}")
@@ -150,7 +151,7 @@ def pad(x: Any, pad_width: Any, mode: str = "constant", *, constant_values: floa
 @numpy_names
 def roll(x: Any, shift: int | Sequence[int], axis: int | Sequence[int] | None = None) -> Tensor:
     """x moved on by `shift` places along `axis` (None: in row-major order); what falls off the end comes back at the start."""
-    (x,) = as_tensors("roll", ("x",), (x,))
+    x = as_tensor("roll", "x", x)
     if axis is None:
         return reshape(roll(reshape(x, (x.size,)), shift, 0), x.shape)
     axes = as_axes("roll", axis, x.ndim)
@@ -168,7 +169,7 @@ def roll(x: Any, shift: int | Sequence[int], axis: int | Sequence[int] | None = 
 @numpy_names
 def tile(x: Any, repetitions: int | Sequence[int]) -> Tensor:
     """x laid side by side with itself, repetitions[i] times along axis i; fewer repetitions than axes count for the last axes."""
-    (x,) = as_tensors("tile", ("x",), (x,))
+    x = as_tensor("tile", "x", x)
     wanted = tuple(repetitions) if isinstance(repetitions, (tuple, list)) else (repetitions,)
     times = [integer("repetitions", n, at_least=0, where="tile") for n in wanted]
     ndim = max(x.ndim, len(times))
@@ -180,7 +181,7 @@ def tile(x: Any, repetitions: int | Sequence[int]) -> Tensor:
 @numpy_names
 def repeat(x: Any, repeats: int, axis: int | None = None) -> Tensor:
     """Each value of x `repeats` times in a row along `axis` (None: the values in row-major order)."""
-    (x,) = as_tensors("repeat", ("x",), (x,))
+    x = as_tensor("repeat", "x", x)
     if axis is None:
         return repeat(reshape(x, (x.size,)), repeats, 0)
     axis = as_axis("repeat", axis, x.ndim)

@@ -9,11 +9,11 @@ the gradient too; the others are compositions of ops with rules.
 """
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 
+from tinygradconv.arrays import as_rows
 from tinygradconv.autodiff import primitive, recording
 from tinygradconv.geometry import integer, real
 from tinygradconv.ops.activation import softplus
@@ -23,7 +23,7 @@ from tinygradconv.ops.reduce import mean, sum
 from tinygradconv.ops.softmax import log_softmax, softmax
 from tinygradconv.ops.spelling import numpy_names
 from tinygradconv.ops.windows import floating_tensors
-from tinygradconv.promotion import as_tensors
+from tinygradconv.promotion import as_tensor
 from tinygradconv.tensor import Tensor
 
 NOBODYS = -2**63                                            # the label to ignore where none is
@@ -55,8 +55,7 @@ def cross_entropy(logits: Any, targets: Any, *, weights: Any = None, label_smoot
     _check_reduction(name, reduction)
     if type(logits) is not Tensor or logits.data.dtype.kind != "f":
         (logits,) = floating_tensors(name, ("logits",), (logits,))
-    if type(targets) is not Tensor:
-        (targets,) = as_tensors(name, ("targets",), (targets,))
+    targets = as_tensor(name, "targets", targets)
     if logits.ndim < 1 or logits.shape[-1] < 1:
         raise ValueError(f"{name}: logits must have at least one class on the last axis, got shape {logits.shape}")
     if ignore_index is not None:
@@ -85,10 +84,9 @@ def _of_probabilities(logits: Tensor, q: Tensor, weights: np.ndarray | None, smo
 @primitive(byproducts=("slope",))
 def _of_labels(be: Any, logits: Any, labels: Any, *, weights: np.ndarray | None, smoothing: float, ignore: int, reduction: str) -> Any:
     """(loss, slope): labels (…) are int64, in range or `ignore`; slope (…, C) is the derivative of each example's loss, or of the mean."""
-    rows = math.prod(logits.shape[:-1]), logits.shape[-1]
-    y, slope = be.empty(labels.shape if reduction == "none" else (), logits.dtype), be.empty(logits.shape, logits.dtype)
+    y, slope = be.empty(labels.shape if reduction == "none" else (), logits.dtype), be.like(logits)
     chosen = None if weights is None else be.constant(weights)
-    be.run("cross_entropy", logits.reshape(rows), labels.reshape(-1), chosen, y.reshape(-1), slope.reshape(rows), smoothing, ignore,
+    be.run("cross_entropy", as_rows(logits), labels.reshape(-1), chosen, y.reshape(-1), as_rows(slope), smoothing, ignore,
            REDUCTIONS[reduction])
     return y, slope
 
@@ -133,7 +131,7 @@ def _labels(name: str, values: np.ndarray, C: int, ignore: int | None) -> np.nda
 def _class_weights(name: str, weights: Any, logits: Tensor) -> np.ndarray:
     if isinstance(weights, Tensor) and weights.requires_grad:
         raise TypeError(f"{name}: weights are constants, but this tensor requires a gradient. Use weights.detach()")
-    array = as_tensors(name, ("weights",), (weights,))[0].numpy().astype(logits.dtype)
+    array = as_tensor(name, "weights", weights).numpy().astype(logits.dtype)
     if array.shape != logits.shape[-1:]:
         raise ValueError(f"{name}: weights must have shape ({logits.shape[-1]},), one per class, got {array.shape}")
     if not (np.isfinite(array).all() and (array >= 0).all()):

@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from tinygradconv.arrays import broadcast, dtype_of, shape_of
+from tinygradconv.arrays import dtype_of, repeated, shape_of
 from tinygradconv.autodiff import primitive
 from tinygradconv.ops.device import beside
 from tinygradconv.ops.elementwise import BOOL, nothing
 from tinygradconv.ops.gather import gather_flat
 from tinygradconv.ops.shape import as_axes, permute_dims, reshape
 from tinygradconv.ops.spelling import numpy_names
-from tinygradconv.promotion import as_tensors, floating_result
+from tinygradconv.promotion import as_tensor, floating_result, number
 from tinygradconv.tensor import Tensor
 
 __all__ = ["all", "any", "argmax", "argmin", "cumsum", "max", "mean", "min", "sum"]
@@ -57,7 +57,7 @@ def _sum(be: Any, x: Any, *, axes: tuple[int, ...], keepdims: bool) -> Any:
 def _mean(be: Any, x: Any, *, axes: tuple[int, ...], keepdims: bool, n: float) -> Any:
     """Σ x / n."""
     y = reduced(be, x, "sum", axes, keepdims, dtype_of(x))
-    be.run("binary", y, be.constant(np.asarray(n, dtype_of(x))), y, "divide")
+    be.run("binary", y, be.constant(number(n, dtype_of(x))), y, "divide")
     return y
 
 
@@ -66,9 +66,9 @@ def _repeat(be: Any, g: Any, *, shape: tuple[int, ...], axes: tuple[int, ...], n
     """g / n repeated along `axes` up to `shape`: the adjoint of Σ x / n."""
     if n != 1:
         y = be.like(g)
-        be.run("binary", g, be.constant(np.asarray(n, dtype_of(g))), y, "divide")
+        be.run("binary", g, be.constant(number(n, dtype_of(g))), y, "divide")
         g = y
-    return broadcast(g.reshape(kept(shape, axes)), shape)
+    return repeated(g, shape, axes)
 
 
 @primitive
@@ -135,13 +135,16 @@ _sum.name, _mean.name, _cumulative_sum.name, _extreme.name, _repeat.name = "sum"
 
 def start(name: str, x: Any, axis: Axis, *, floating: bool = False) -> tuple[Tensor, tuple[int, ...]]:
     """x as a tensor, and `axis` as a tuple; `floating` makes integers float32."""
-    (x,) = as_tensors(name, ("x",), (x,))
-    return x.astype(floating_result(x.dtype)) if floating else x, as_axes(name, axis, x.ndim)
+    x = as_tensor(name, "x", x)
+    if floating and dtype_of(x.data).kind != "f":
+        x = x.astype(floating_result(x.dtype))
+    return x, as_axes(name, axis, len(shape_of(x.data)))
 
 
 def count(x: Tensor, axes: tuple[int, ...]) -> int:
     """How many values of x a reduction over `axes` puts into one."""
-    return math.prod([x.shape[i] for i in axes])
+    shape = shape_of(x.data)
+    return math.prod([shape[i] for i in axes])
 
 
 def _some(name: str, x: Tensor, axes: tuple[int, ...]) -> None:

@@ -13,7 +13,7 @@ from tinygradconv.arrays import broadcast
 from tinygradconv.autodiff import primitive
 from tinygradconv.geometry import integer
 from tinygradconv.ops.spelling import numpy_names
-from tinygradconv.promotion import as_tensors
+from tinygradconv.promotion import as_tensor
 from tinygradconv.tensor import Tensor
 
 __all__ = ["broadcast_to", "expand_dims", "flip", "matrix_transpose", "moveaxis", "permute_dims", "reshape", "squeeze", "sum_to"]
@@ -28,7 +28,8 @@ def as_axes(name: str, axis: Any, ndim: int) -> tuple[int, ...]:
         return tuple(range(ndim))
     axes = []
     for one in axis if isinstance(axis, (tuple, list)) else (axis,):
-        one = integer("axis", one, at_least=-math.inf, where=name)
+        if type(one) is not int:                                         # most are
+            one = integer("axis", one, at_least=-math.inf, where=name)
         if not -ndim <= one < ndim:
             raise ValueError(f"{name}: axis {one} is out of range for a tensor with {ndim} axes")
         axes.append(one % ndim)
@@ -45,7 +46,7 @@ def as_axis(name: str, axis: Any, ndim: int) -> int:
 def as_shape(name: str, shape: Any, *, at_least: int = 0) -> tuple[int, ...]:
     """`shape` (an integer or several) as a tuple of integers; ValueError where no memory could be so large."""
     lengths = shape if isinstance(shape, (tuple, list)) else (shape,)
-    wanted = tuple([integer("shape", n, at_least=at_least, where=name) for n in lengths])
+    wanted = tuple([n if type(n) is int and n >= at_least else integer("shape", n, at_least=at_least, where=name) for n in lengths])
     if math.prod(wanted) >= MOST_VALUES:
         raise ValueError(f"{name}: shape {wanted} has {math.prod(wanted):,} values, more than any memory holds")
     return wanted
@@ -95,7 +96,7 @@ def _place(be: Any, x: Any, *, index: tuple[Any, ...], shape: tuple[int, ...], f
 
 
 _reshape.vjp(x=lambda g, x_shape: _reshape(g, shape=x_shape))
-_permute.vjp(x=lambda g, axes: _permute(g, axes=tuple(int(i) for i in np.argsort(axes))))
+_permute.vjp(x=lambda g, axes: _permute(g, axes=tuple([axes.index(i) for i in range(len(axes))])))
 _broadcast.vjp(x=lambda g, x_shape: _sum_to(g, shape=x_shape))
 _sum_to.vjp(x=lambda g, x_shape: _broadcast(g, shape=x_shape))
 _slice.vjp(x=lambda g, index, x_shape: _place(g, index=index, shape=x_shape, fill=0))
@@ -108,9 +109,9 @@ for _said, _op in NAMES.items():
 @numpy_names
 def reshape(x: Any, shape: int | Sequence[int]) -> Tensor:
     """The values of x, in the same (row-major) order, under `shape`; one length may be −1 and is worked out."""
-    (x,) = as_tensors("reshape", ("x",), (x,))
+    x = as_tensor("reshape", "x", x)
     wanted = as_shape("reshape", shape, at_least=-1)
-    known = math.prod(n for n in wanted if n >= 0)
+    known = math.prod([n for n in wanted if n >= 0])
     if wanted.count(-1) > 1:
         raise ValueError(f"reshape: only one length may be -1, got {wanted}")
     if -1 in wanted and (known == 0 or x.size % known) or -1 not in wanted and known != x.size:
@@ -123,7 +124,7 @@ def reshape(x: Any, shape: int | Sequence[int]) -> Tensor:
 @numpy_names
 def permute_dims(x: Any, axes: Sequence[int]) -> Tensor:
     """The axes of x in another order: axis i of the result is axis axes[i] of x."""
-    (x,) = as_tensors("permute_dims", ("x",), (x,))
+    x = as_tensor("permute_dims", "x", x)
     if not isinstance(axes, (tuple, list)):
         raise TypeError(f"permute_dims: axes must be a list of all axes in their new order, got {axes!r} of type {type(axes).__name__}")
     order = as_axes("permute_dims", axes, x.ndim)
@@ -134,7 +135,7 @@ def permute_dims(x: Any, axes: Sequence[int]) -> Tensor:
 
 def matrix_transpose(x: Any) -> Tensor:
     """The last two axes of x exchanged."""
-    (x,) = as_tensors("matrix_transpose", ("x",), (x,))
+    x = as_tensor("matrix_transpose", "x", x)
     if x.ndim < 2:
         raise ValueError(f"matrix_transpose: x must have at least two axes, got shape {x.shape}")
     return permute_dims(x, (*range(x.ndim - 2), x.ndim - 1, x.ndim - 2))
@@ -143,7 +144,7 @@ def matrix_transpose(x: Any) -> Tensor:
 @numpy_names
 def moveaxis(x: Any, source: int, destination: int) -> Tensor:
     """Axis `source` of x put at place `destination`; the others keep their order."""
-    (x,) = as_tensors("moveaxis", ("x",), (x,))
+    x = as_tensor("moveaxis", "x", x)
     start, end = as_axis("moveaxis", source, x.ndim), as_axis("moveaxis", destination, x.ndim)
     order = [i for i in range(x.ndim) if i != start]
     order.insert(end, start)
@@ -153,17 +154,17 @@ def moveaxis(x: Any, source: int, destination: int) -> Tensor:
 @numpy_names
 def broadcast_to(x: Any, shape: int | Sequence[int]) -> Tensor:
     """x repeated along axes of length 1, and along new leading axes, up to `shape`."""
-    (x,) = as_tensors("broadcast_to", ("x",), (x,))
+    x = as_tensor("broadcast_to", "x", x)
     wanted = as_shape("broadcast_to", shape)
     lead = len(wanted) - x.ndim
-    if lead < 0 or any(n not in (1, m) for n, m in zip(x.shape, wanted[lead:])):
+    if lead < 0 or any([n not in (1, m) for n, m in zip(x.shape, wanted[lead:])]):
         raise ValueError(f"broadcast_to: x has shape {x.shape}, which does not broadcast to {wanted}")
     return x if wanted == x.shape else _broadcast(x, shape=wanted)
 
 
 def sum_to(x: Any, shape: int | Sequence[int]) -> Tensor:
     """x summed down to `shape`, over the axes along which `shape` would be broadcast to x: the adjoint of broadcast_to."""
-    (x,) = as_tensors("sum_to", ("x",), (x,))
+    x = as_tensor("sum_to", "x", x)
     wanted = as_shape("sum_to", shape)
     lead = x.ndim - len(wanted)
     if lead < 0 or any(n not in (1, m) for n, m in zip(wanted, x.shape[lead:])):
@@ -174,7 +175,7 @@ def sum_to(x: Any, shape: int | Sequence[int]) -> Tensor:
 @numpy_names
 def expand_dims(x: Any, axis: int | Sequence[int] = 0) -> Tensor:
     """x with new axes of length 1 at the places `axis` of the result."""
-    (x,) = as_tensors("expand_dims", ("x",), (x,))
+    x = as_tensor("expand_dims", "x", x)
     count = len(axis) if isinstance(axis, (tuple, list)) else 1
     axes = as_axes("expand_dims", axis, x.ndim + count)
     old = iter(x.shape)
@@ -184,7 +185,7 @@ def expand_dims(x: Any, axis: int | Sequence[int] = 0) -> Tensor:
 @numpy_names
 def squeeze(x: Any, axis: int | Sequence[int] | None = None) -> Tensor:
     """x without the axes `axis`, which must have length 1 (None: all such axes)."""
-    (x,) = as_tensors("squeeze", ("x",), (x,))
+    x = as_tensor("squeeze", "x", x)
     axes = tuple(i for i, n in enumerate(x.shape) if n == 1) if axis is None else as_axes("squeeze", axis, x.ndim)
     for i in axes:
         if x.shape[i] != 1:
@@ -195,7 +196,7 @@ def squeeze(x: Any, axis: int | Sequence[int] | None = None) -> Tensor:
 @numpy_names
 def flip(x: Any, axis: int | Sequence[int] | None = None) -> Tensor:
     """x with the order of its values reversed along `axis` (None: along every axis)."""
-    (x,) = as_tensors("flip", ("x",), (x,))
+    x = as_tensor("flip", "x", x)
     axes = as_axes("flip", axis, x.ndim)
     return _slice(x, index=tuple(slice(None, None, -1) if i in axes else slice(None) for i in range(x.ndim)))
 

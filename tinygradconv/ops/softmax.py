@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tinygradconv.arrays import shape_of
+from tinygradconv.arrays import as_rows
 from tinygradconv.autodiff import primitive
 from tinygradconv.ops.elementwise import exp
 from tinygradconv.ops.reduce import start, sum
@@ -16,18 +16,12 @@ from tinygradconv.tensor import Tensor
 __all__ = ["log_softmax", "softmax"]
 
 
-def _rows(x: Any) -> Any:
-    """x (…, C) as (M, C)."""
-    shape = shape_of(x)
-    return x if len(shape) == 2 else x.reshape(-1, shape[-1])
-
-
 @primitive
 def _softmax(be: Any, x: Any) -> Any:
     """Along the last axis."""
     y = be.like(x)
     if x.size:
-        be.run("softmax", _rows(x), _rows(y))
+        be.run("softmax", as_rows(x), as_rows(y))
     return y
 
 
@@ -36,7 +30,7 @@ def _softmax_slope(be: Any, a: Any, b: Any) -> Any:
     """b · (a − Σ a · b), b = softmax(x): the cotangent a of b, brought back to x."""
     x = be.like(b)
     if x.size:
-        be.run("softmax_backward", _rows(a), _rows(b), _rows(x))
+        be.run("softmax_backward", as_rows(a), as_rows(b), as_rows(x))
     return x
 
 
@@ -45,7 +39,7 @@ def _log_softmax(be: Any, x: Any) -> Any:
     """Along the last axis."""
     y = be.like(x)
     if x.size:
-        be.run("log_softmax", _rows(x), _rows(y))
+        be.run("log_softmax", as_rows(x), as_rows(y))
     return y
 
 
@@ -54,7 +48,7 @@ def _log_softmax_slope(be: Any, a: Any, b: Any) -> Any:
     """a − eᵇ · Σ a, b = log_softmax(x): the cotangent a of b, brought back to x."""
     x = be.like(b)
     if x.size:
-        be.run("log_softmax_backward", _rows(a), _rows(b), _rows(x))
+        be.run("log_softmax_backward", as_rows(a), as_rows(b), as_rows(x))
     return x
 
 

@@ -48,9 +48,13 @@ def numpy_names(function: Function) -> Function:
 
     @functools.wraps(function)
     def checked(*values: Any, **named: Any) -> Any:
-        if named and not named.keys() <= known:
-            raise TypeError(_answer(name, next(key for key in named if key not in known), known))
-        return function(*values, **named)
+        try:
+            return function(*values, **named)
+        except TypeError:
+            unknown = [key for key in named if key not in known]
+            if unknown:
+                raise TypeError(_answer(name, unknown[0], known)) from None
+            raise
     return checked
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
 from tinygradconv.arrays import dtype_of, shape_of
 from tinygradconv.autodiff import primitive, recording
 from tinygradconv.geometry import real
@@ -14,6 +12,7 @@ from tinygradconv.ops.join import concat, pad
 from tinygradconv.ops.reduce import Axis, count, kept, lined_back, lined_up, mean, reduced, start, sum, sum_dtype
 from tinygradconv.ops.shape import basic_slice, reshape
 from tinygradconv.ops.spelling import numpy_names
+from tinygradconv.promotion import number
 from tinygradconv.tensor import Tensor
 
 __all__ = ["logsumexp", "prod", "std", "var"]
@@ -67,11 +66,11 @@ def _var(be: Any, x: Any, *, axes: tuple[int, ...], keepdims: bool, n: int, divi
     """(Σ (x − m)² / divisor, m), m = Σ x / n."""
     dtype = dtype_of(x)
     center, away = reduced(be, x, "sum", axes, True, dtype), be.like(x)
-    be.run("binary", center, be.constant(np.asarray(n, dtype)), center, "divide")
+    be.run("binary", center, be.constant(number(n, dtype)), center, "divide")
     be.run("binary", x, center, away, "subtract")
     be.run("unary", away, away, "square")
     y = reduced(be, away, "sum", axes, keepdims, dtype)
-    be.run("binary", y, be.constant(np.asarray(divisor, dtype)), y, "divide")
+    be.run("binary", y, be.constant(number(divisor, dtype)), y, "divide")
     return y, center
 
 
@@ -80,7 +79,7 @@ def _var_slope(be: Any, a: Any, b: Any, c: Any, *, axes: tuple[int, ...], scale:
     """scale · a · (b − c), c the mean of b over `axes`, which is handed in as a constant: the rule for b answers for both."""
     dtype, shape = dtype_of(b), shape_of(b)
     factor, x = be.empty(kept(shape, axes), dtype), be.like(b)
-    be.run("binary", a.reshape(kept(shape, axes)), be.constant(np.asarray(scale, dtype)), factor, "multiply")
+    be.run("binary", a.reshape(kept(shape, axes)), be.constant(number(scale, dtype)), factor, "multiply")
     be.run("ternary", factor, b, c, x, "scaled_difference")
     return x
 
@@ -103,7 +102,7 @@ _var.name = "var"
 @primitive
 def _logsumexp(be: Any, x: Any, *, axes: tuple[int, ...], keepdims: bool) -> Any:
     """log Σ exp(x − m) + m, m the maximum; an infinite maximum is not taken out, as ∞ − ∞ is no number."""
-    shape, zero = kept(x.shape, axes), be.constant(np.zeros((), x.dtype))
+    shape, zero = kept(x.shape, axes), be.constant(number(0, x.dtype))
     m, finite, s, t = be.empty(shape, x.dtype), be.empty(shape, bool), be.empty(shape, x.dtype), be.empty(x.shape, x.dtype)
     be.run("reduce", x, s, "max", axes)
     be.run("unary", s, finite, "isfinite")

@@ -13,7 +13,7 @@ from tinygradconv.backends.live import holding
 from tinygradconv.geometry import integer
 from tinygradconv.ops.device import leaf_on
 from tinygradconv.ops.random import key_of
-from tinygradconv.promotion import as_tensors
+from tinygradconv.promotion import as_tensor
 from tinygradconv.remat import Counter
 from tinygradconv.tensor import Tensor
 
@@ -213,7 +213,7 @@ class Model:
 
     def _checked(self, x: Any) -> Tensor:
         """x as a tensor of the model's dtype and input shape; errors say what to do with one that is not."""
-        (x,) = as_tensors("model", ("x",), (x,))
+        x = as_tensor("model", "x", x)
         if x.shape[1:] != self.input_shape or x.ndim == 0:
             raise ValueError(self._misfit(x.shape))
         if x.dtype != self.dtype:
