@@ -102,3 +102,22 @@ def test_several_threads_take_turns():
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+def test_what_is_read_later_is_what_was_computed_before_and_waits_for_nothing_after():
+    driver = StubDriver()
+    transfers, pointer = Transfers(driver), driver.allocate(8)
+    found = []
+    for value in range(3):                                                 # the place of one that was read is used again
+        driver.fill(pointer, value, 8)
+        under_way = [transfers.later(pointer, (2,), np.dtype(np.int32))]
+        driver.fill(pointer, 77, 8)
+        under_way.append(transfers.later(pointer, (), np.dtype(np.uint8)))
+        driver.fill(pointer, 99, 8)
+        found.append(under_way[0].numpy().tolist())
+        assert len(driver.streams[driver.compute]) == 4, "what was started after it has not been waited for"
+        assert under_way[1].numpy() == 77
+    assert found == [[value * 0x01010101] * 2 for value in range(3)]
+    assert sum(call[0] == "pinned" for call in driver.calls) == 2 == sum(call[0] == "event" for call in driver.calls)
+    with pytest.raises(ValueError, match="^later: at most 256 bytes are read while the GPU goes on, got 264$"):
+        transfers.later(pointer, (33,), np.dtype(np.float64))

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from math import prod
 from typing import Any, Protocol
 
 import numpy as np
@@ -127,6 +128,13 @@ def filled(like: Any, value: float) -> Any:
     return made
 
 
+def piece(flat: Any, start: int, shape: tuple[int, ...]) -> Any:
+    """The numbers from `start` on of an array of one axis, CPU or GPU, as an array of this shape: the same memory."""
+    if type(flat) is np.ndarray:
+        return flat[start:start + prod(shape)].reshape(shape)
+    return type(flat)(flat.block, shape, flat.dtype, flat.pointer + start * flat.itemsize)
+
+
 def memory_statistics(device: str = "cpu", *, reset_peak: bool = False) -> dict[str, int]:
     """Bytes of the arrays that a device's pool has handed out: "in_use" now, "cached" for reuse, and the "peak" of in_use.
 
@@ -137,4 +145,4 @@ def memory_statistics(device: str = "cpu", *, reset_peak: bool = False) -> dict[
 
 
 __all__ = ["ABSTRACT", "ACTIVATIONS", "CHANGES", "CPU", "AbstractArray", "Backend", "backend_named", "backend_of", "filled", "is_on_gpu",
-           "loaded", "memory_statistics"]
+           "loaded", "memory_statistics", "piece"]

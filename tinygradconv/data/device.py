@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygradconv.backends import CHANGES, backend_named
+from tinygradconv.backends import CHANGES, backend_named, piece
 from tinygradconv.geometry import integer, pair
 from tinygradconv.ops.random import key_of
 from tinygradconv.tensor import Tensor
@@ -71,17 +71,20 @@ class DeviceLoader:
         """
         integer("start", start, at_least=0, where="places")
         self._be.assign(self._order, self.order(epoch))
-        return (Tensor.of(self._be.asarray(self._place(epoch, number))) for number in range(start, len(self)))
+        # All in one array, which goes there at once: a place is a part of it.
+        every = self._be.asarray(np.array([self._place(epoch, number) for number in range(len(self))], np.int64).reshape(-1))
+        return (Tensor.of(piece(every, 2 * number, (2,))) for number in range(start, len(self)))
 
-    def batch(self, place: Tensor) -> tuple[Tensor, Tensor]:
-        """The batch (x, labels) at a place that `places` gave, in the order of its epoch; of the size of the first batch.
+    def batch(self, place: Tensor, rows: tuple[int, int, int] | None = None) -> tuple[Tensor, Tensor]:
+        """The batch (x, labels) at a place that `places` gave, in the order of its epoch; `rows` are those that `rows(number)` says.
 
-        ValueError where the last batch is smaller: a step that is captured has batches of one size.
+        Without them it is of the size of the first batch. ValueError where the last one is smaller then: a step that is captured has
+        batches of one size.
         """
-        if self.rows(len(self) - 1) != self.rows(0):
+        if rows is None and self.rows(len(self) - 1) != self.rows(0):
             raise ValueError(f"DeviceLoader.batch: the last batch of an epoch has {self.rows(len(self) - 1)[2]} images, the others "
                              f"{self.rows(0)[2]}. Give the Loader drop_last=True, or take batches()")
-        return self._made(self._order, place.data, *self.rows(0))
+        return self._made(self._order, place.data, *(self.rows(0) if rows is None else rows))
 
     def _place(self, epoch: int, batch: int) -> np.ndarray:
         return np.array([batch * self.loader.batch_size + self.rows(batch)[0], epoch * len(self) + batch], np.int64)

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from tinygradconv.autodiff import grad
-from tinygradconv.backends import backend_of
+from tinygradconv.backends import backend_of, piece
 from tinygradconv.tensor import Tensor
 
 from .group import Done, Group
@@ -75,7 +74,7 @@ class _Sums:
             self.flat.append(backend_of(first.data).empty((sum(xs[i].size for i in bucket),), first.dtype))
             start = 0
             for i in bucket:
-                self.parts[i] = _part(self.flat[-1], start, xs[i])
+                self.parts[i] = piece(self.flat[-1], start, xs[i].shape)
                 self.bucket_of[i] = number
                 start += xs[i].size
         self.sent: list[Done] = []
@@ -98,10 +97,3 @@ class _Sums:
         for pending in self.sent:
             pending.wait()
         return [Tensor.of(part) for part in self.parts]
-
-
-def _part(flat: Any, start: int, x: Tensor) -> Any:
-    """The numbers of a bucket from `start` on, as an array shaped like x: the same memory."""
-    if type(flat) is np.ndarray:
-        return flat[start:start + x.size].reshape(x.shape)
-    return type(flat)(flat.block, x.shape, flat.dtype, flat.pointer + start * flat.itemsize)

@@ -17,8 +17,16 @@ class Callback:
                 print(training.position.epoch, training.position.accuracy)
         train(model, data, recipe, callbacks=[Progress(), Loud()])
 
-    A callback looks at `training` and does not change it; so a run has the same bits with any callbacks.
+    A callback looks at `training` and does not change it; so a run has the same bits with any callbacks. On a GPU the weights may be a
+    step ahead of what it is told, unless `looks` says that it looks at them.
     """
+
+    def looks(self) -> bool:
+        """Whether its next `step` looks at more of the training than the position: then the step after it has not begun.
+
+        Asked before every step on a GPU, where that costs the time for which the GPU waits. By default: whether there is a `step`.
+        """
+        return type(self).step is not Callback.step
 
     def begin(self, training: Training) -> None:
         """Before the first step, or the first after a resumption: `training.position` is where it goes on."""
@@ -51,6 +59,10 @@ class Callbacks:
                 callback.begin(training)
                 ends.callback(callback.end, training)
             yield
+
+    def look(self) -> bool:
+        """Whether one of them looks at the training after the next step."""
+        return any([callback.looks() for callback in self.callbacks])
 
     def step(self, training: Training, loss: float, images: int, correct: int) -> None:
         """An update is done."""

@@ -57,6 +57,10 @@ class EMA:
         self.updates += 1
         return self.updates
 
+    def arrays(self) -> list[Any]:
+        """The averages, where they are: they change in place."""
+        return list(self._averages.values())
+
     def weights(self) -> dict[str, np.ndarray]:
         """The averages of parameters and buffers by path; copies."""
         return {path: array.copy() for path, array in self._on_the_host().items()}

@@ -7,6 +7,9 @@ from typing import Any
 import numpy as np
 
 from tinygradconv.autodiff import no_grad
+from tinygradconv.ops.elementwise import equal, isfinite, logical_and
+from tinygradconv.ops.reduce import all as every
+from tinygradconv.ops.reduce import argmax, sum
 from tinygradconv.tensor import Tensor
 
 from .weights import beside_weights, host
@@ -37,6 +40,13 @@ def correct_of(scores: np.ndarray, labels: np.ndarray | Tensor) -> int:
     labels = host(labels)
     classes = labels if labels.ndim == 1 else labels.argmax(1)
     return int(np.sum((scores.argmax(1) == classes) & np.isfinite(scores).all(1)))
+
+
+def correct_there(scores: Tensor, labels: Tensor) -> Tensor:
+    """`correct_of` where the scores are, as a tensor () int64: nothing is read on the host."""
+    with no_grad():
+        classes = labels if labels.ndim == 1 else argmax(labels, 1)
+        return sum(logical_and(equal(argmax(scores, 1), classes), every(isfinite(scores), 1)))
 
 
 def accuracy_line(correct: int, total: int) -> str:

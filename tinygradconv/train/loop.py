@@ -1,7 +1,7 @@
 """The loop: batch after batch, epoch after epoch; what is done in a step stands in training.py, what watches in callbacks.py."""
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from typing import Any
 
@@ -10,6 +10,7 @@ from tinygradconv.parallel import Group
 
 from . import together
 from .callbacks import Callback, Callbacks
+from .captured import learner
 from .interrupt import Interrupted, Stop
 from .progress import Progress
 from .recipe import Recipe
@@ -42,8 +43,9 @@ def train(model: Any, data: DataSet, recipe: Recipe, *, seed: int = 0, run: Run 
     tell = Callbacks([*record, *watching] if workers.leads else [])
     with Stop(workers) as stop, tell.of(training):
         together.spread(training)
+        learns = learner(training)
         while not training.finished and not stop.look():
-            _learn(training, tell, stop)
+            _learn(training, learns.losses(stop.look, tell.look), tell)
             if not stop and training.judge(lambda: stop.asked):
                 together.check_weights_equal(training)
                 tell.epoch(training)
@@ -54,11 +56,8 @@ def train(model: Any, data: DataSet, recipe: Recipe, *, seed: int = 0, run: Run 
     return training.position
 
 
-def _learn(training: Training, tell: Callbacks, stop: Stop) -> None:
-    """The rest of an epoch's batches, up to its end or a stop."""
-    with closing(training.batches()) as batches:                  # left early, it ends the threads that make them
-        for x, labels in batches:
-            loss = training.step(x, labels)
+def _learn(training: Training, losses: Iterator[float], tell: Callbacks) -> None:
+    """The rest of an epoch's steps, up to its end or a stop."""
+    with closing(losses):
+        for loss in losses:
             tell.step(training, loss, training.images, training.correct)
-            if stop.look():
-                return

@@ -83,6 +83,10 @@ class Progress(Callback):
         self.seen = self.right = self.losses = 0
         self.loss_sum = 0.0
 
+    def looks(self) -> bool:
+        """No: the position is enough."""
+        return False
+
     def step(self, training: Training, loss: float, images: int, correct: int) -> None:
         """Take note of a step, and show it where it is time to."""
         if training.position.batch == 1:

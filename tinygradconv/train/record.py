@@ -33,12 +33,16 @@ class Record(Callback):
             self.save(training)
         self._saved = time.monotonic()
 
+    def looks(self) -> bool:
+        """Whether it is time for a snapshot."""
+        return time.monotonic() - self._saved >= self.save_every
+
     def step(self, training: Training, loss: float, images: int, correct: int) -> None:
         """A row every LOG_EVERY steps, but for an epoch's end, which has its own; a snapshot every few seconds."""
         at = training.position
         if at.step % LOG_EVERY == 0 and at.batch < len(training.loader):
             self._row(training, at.epoch, "")
-        if time.monotonic() - self._saved >= self.save_every:
+        if not training.ahead and self.looks():
             self.save(training)
 
     def epoch(self, training: Training) -> None:

@@ -58,6 +58,10 @@ class TensorBoard(Callback):
         self._event(Event(step=at.step + 1, session_log=SessionLog(status=SessionLog.START)))
         self._forget(at.seconds)
 
+    def looks(self) -> bool:
+        """No: the position is enough."""
+        return False
+
     def step(self, training: Training, loss: float, images: int, correct: int) -> None:
         """Count; write a point at every `every`-th step."""
         self._loss, self._steps, self._images, self._correct = (

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -47,6 +47,7 @@ class Training:
     patience    when to stop early, or None
     loader      the training images in batches, made by `loader_workers` threads, or where the model is on a GPU; `tester` the test images
     images      how many images the last batch had, and `correct`, how many of them had been given their class before the update
+    ahead       how many updates the weights are ahead of the position: one, where steps are captured (captured.py), before it is told
     workers     the ranks that train together, each on its rows of every batch; `buckets` sum their gradients
     """
 
@@ -62,7 +63,7 @@ class Training:
         self.optimizer, self.rate = recipe.make_optimizer(model.parameters), recipe.make_schedule(self.steps)
         self.ema = None if recipe.ema is None else EMA(model, recipe.ema)
         self.patience = None if recipe.patience is None else EarlyStop(recipe.patience)
-        self.position, self.images, self.correct = Position(), 0, 0
+        self.position, self.images, self.correct, self.ahead = Position(), 0, 0, 0
         self._since = time.monotonic()
 
     @property
@@ -72,7 +73,11 @@ class Training:
 
     def batches(self) -> Iterator[tuple[Any, Any]]:
         """The rest of the epoch's batches, from where the position stands; the time for which each is waited is counted."""
-        batches = iter(self.loader.batches(self.position.epoch, self.position.batch))
+        return self.timed(self.loader.batches(self.position.epoch, self.position.batch))
+
+    def timed(self, batches: Iterable[Any]) -> Iterator[Any]:
+        """The same batches; the time for which each is waited is counted."""
+        batches = iter(batches)
         self._since = time.monotonic()
         while True:
             asked = time.monotonic()
@@ -82,28 +87,35 @@ class Training:
             self.position.waiting += time.monotonic() - asked
             yield batch
 
+    def losses(self, stopping: Callable[[], bool], looks: Callable[[], bool] | None = None) -> Iterator[float]:
+        """Learn from the rest of the epoch's batches, to where `stopping()`: the loss of each. `looks` is for captured steps."""
+        with closing(self.batches()) as batches:                  # left early, it ends the threads that make them
+            for x, labels in batches:
+                yield self.step(x, labels)
+                if stopping():
+                    return
+
     def step(self, x: np.ndarray | Tensor, labels: np.ndarray | Tensor) -> float:
         """Learn from one batch; returns its loss.
 
         LossError or GradientError where the loss or a gradient is not finite: it names the op, layer and line that made the first such
         value, and nothing has been learned from the batch.
         """
-        before = self.model.counter.value, dict(self.model.buffers)
+        before = self.moved_by_forward()
         loss, gradients = self._gradients(x, labels)
         try:
             gradients = self._sound(loss, gradients)
         except (LossError, GradientError) as problem:
-            self._back(before)
+            self.back(before)
             where = born(lambda: self._gradients(x, labels), host(x), weights_of(self.model))
-            self._back(before)
+            self.back(before)
             at = self.position
             raise type(problem)(f"{problem} at step {at.step + 1} (epoch {at.epoch + 1}, batch {at.batch + 1}): {where}. Nothing was "
                                 f"learned from this batch. Try a smaller rate, or clip the gradients") from None
         self.optimizer.update(gradients, self.rate(self.position.step))
         if self.ema is not None:
             self.ema.update()
-        self.images = self.loader.rows(self.position.batch)[2]
-        self._count(loss, self.images)
+        self.count(loss, self.correct)
         return loss
 
     def _gradients(self, x: np.ndarray | Tensor, labels: np.ndarray | Tensor) -> tuple[float, dict[str, Tensor]]:
@@ -114,18 +126,20 @@ class Training:
         size, total, loss = -(-self.recipe.batch_size // self.recipe.accumulate), Accumulation(), 0.0
         for start in range(0, len(labels), size):
             part = slice(start, start + size)
-            value, gradients = self._part(x[part], labels[part]) if size < len(labels) else self._part(x, labels)
-            total.add(gradients, len(labels[part]))
-            loss += value * (len(labels[part]) / len(labels))
+            images, classes = (x[part], labels[part]) if size < len(labels) else (x, labels)
+            value, scores, gradients = self.part(images, classes)
+            self.correct += correct_of(scores.numpy(), classes)
+            total.add(gradients, len(classes))
+            loss += value.item() * (len(classes) / len(labels))
         return loss, total.mean()
 
-    def _part(self, x: np.ndarray | Tensor, labels: np.ndarray | Tensor) -> tuple[float, dict[str, Tensor]]:
-        """(loss, its gradients by path) of images that go through the network at once."""
+    def part(self, x: np.ndarray | Tensor, labels: np.ndarray | Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """(loss, scores (N, classes), the loss's gradients by path) of images that go through the network at once."""
         y = self.model(beside_weights(self.model, x), train=True)
-        self.correct += correct_of((y[0] if isinstance(y, tuple) else y).numpy(), labels)
         loss = self.loss(y, beside_weights(self.model, labels))
         parameters = self.optimizer.parameters
-        return loss.item(), dict(zip(parameters, grad(loss, list(parameters.values()), retain_graph=False)))
+        gradients = dict(zip(parameters, grad(loss, list(parameters.values()), retain_graph=False)))
+        return loss, y[0] if isinstance(y, tuple) else y, gradients
 
     def _sound(self, loss: float, gradients: dict[str, Tensor]) -> dict[str, Tensor]:
         """The gradients as the optimiser gets them, clipped where the recipe says so. LossError, GradientError: something is not finite."""
@@ -140,8 +154,12 @@ class Training:
             raise GradientError(said)
         return gradients
 
-    def _back(self, before: tuple[int, dict[str, Tensor]]) -> None:
-        """What a forward pass moves is where it was: the counter of random numbers, the buffers."""
+    def moved_by_forward(self) -> tuple[int, dict[str, Tensor]]:
+        """What a forward pass moves: the counter of random numbers, the buffers."""
+        return self.model.counter.value, dict(self.model.buffers)
+
+    def back(self, before: tuple[int, dict[str, Tensor]]) -> None:
+        """What a forward pass moves is where it was, when `moved_by_forward` said this."""
         self.model.counter.value = before[0]
         self.model.buffers.update(before[1])
 
@@ -153,12 +171,13 @@ class Training:
             loss = loss + weight * cross_entropy(head, labels, label_smoothing=self.recipe.smoothing)
         return loss
 
-    def _count(self, loss: float, images: int) -> None:
-        """The position after a step."""
+    def count(self, loss: float, correct: int) -> None:
+        """The position, `images` and `correct` after a step."""
         at, now = self.position, time.monotonic()
+        self.images, self.correct = self.loader.rows(at.batch)[2], correct
         at.batch, at.step, at.seconds, self._since = at.batch + 1, at.step + 1, at.seconds + now - self._since, now
         at.loss_sum, at.loss_count = at.loss_sum + loss, at.loss_count + 1
-        at.correct_sum, at.images = at.correct_sum + self.correct, at.images + images
+        at.correct_sum, at.images = at.correct_sum + correct, at.images + self.images
 
     def judge(self, stopping: Callable[[], bool] = lambda: False) -> bool:
         """The end of an epoch: count the test images that are given their class. False where `stopping()` turned true on the way."""

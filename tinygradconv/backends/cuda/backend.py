@@ -24,7 +24,7 @@ from .errors import CudaError, explained
 from .interop import borrowed
 from .launch import Launcher
 from .report import Compiled
-from .transfer import Transfers
+from .transfer import Later, Transfers
 
 MOST_CONSTANTS, LARGEST_CONSTANT = 1024, 1 << 16        # of those that are remembered: how many, and how many bytes each
 
@@ -153,6 +153,16 @@ class CUDABackend:
         with self._errors("to_numpy"):
             self.transfers.to_host(self.whole(array).pointer, made)
         return made
+
+    def later(self, array: CudaArray) -> Later:
+        """`to_numpy` of a few numbers, begun now; `arrived` waits for them, and not for what is started in between."""
+        with self._errors("later"):
+            return self.transfers.later(array.pointer, array.shape, array.dtype)
+
+    def arrived(self, numbers: Later) -> np.ndarray:
+        """The numbers that `later` began to read."""
+        with self._errors("later"):
+            return numbers.numpy()
 
     # The GPU.
     def synchronize(self) -> None:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from ctypes import memmove
+from ctypes import c_char, memmove
 from typing import Any
 
 import numpy as np
 
 from tinygradconv.backends.live import recording_here, refuse
 
+FEW = 256                                  # bytes that are read while the GPU goes on
 CHUNK = 4 << 20                            # bytes of a buffer: long enough for the bus, short enough that the first copy starts soon
 
 
@@ -27,6 +28,7 @@ class Transfers:
         self._lock = threading.Lock()
         self._buffers: list[tuple[int, Any]] = []              # (address, the mark after the copy that used it last)
         self._turns: list[Any] = []                            # two more marks, where one stream waits for the other
+        self._spare: list[tuple[int, Any]] = []                # (address of FEW bytes, mark), for Later
 
     def to_device(self, values: np.ndarray, pointer: int) -> None:
         """Copy an array's numbers, in row-major order, to `pointer`. They have been read when this returns; the copy may still run."""
@@ -58,6 +60,18 @@ class Transfers:
                 under_way = offset, nbytes, buffer, ready
             self._empty(under_way, values)
 
+    def later(self, pointer: int, shape: tuple[int, ...], dtype: np.dtype) -> Later:
+        """Begin to read the few numbers at `pointer`, once all that was started so far has been computed; the host goes on."""
+        nbytes = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+        if nbytes > FEW:
+            raise ValueError(f"later: at most {FEW} bytes are read while the GPU goes on, got {nbytes}")
+        with self._lock:
+            place = self._spare.pop() if self._spare else (self._driver.pinned(FEW), self._driver.event())
+        # On the compute stream itself: memory that is given back is used again in its order, so the numbers need not be kept for the copy.
+        self._driver.copy_out(place[0], pointer, nbytes, self._driver.compute)
+        self._driver.record(place[1], self._driver.compute)
+        return Later(self._driver, self._spare, place, shape, dtype)
+
     def waiting(self) -> AbstractContextManager[Any]:
         """While it is held, copies of other threads wait: a stream that records must not be waited for, nor wait."""
         return self._lock
@@ -83,4 +97,20 @@ class Transfers:
         self._driver.wait(then, self._turns[turn])
 
 
-__all__ = ["Transfers"]
+class Later:
+    """A few numbers on their way to the host: `numpy()` waits for them, and for nothing that was started after they were asked for."""
+
+    def __init__(self, driver: Any, spare: list[tuple[int, Any]], place: tuple[int, Any], shape: tuple[int, ...], dtype: np.dtype) -> None:
+        self._driver, self._spare, self._place, self._shape, self._dtype = driver, spare, place, shape, dtype
+
+    def numpy(self) -> np.ndarray:
+        """The numbers; to be asked for once."""
+        address, mark = self._place
+        self._driver.finish(mark)
+        made = np.empty(self._shape, self._dtype)
+        memmove(made.ctypes.data, (c_char * max(made.nbytes, 1)).from_address(address), made.nbytes)
+        self._spare.append(self._place)
+        return made
+
+
+__all__ = ["Later", "Transfers"]

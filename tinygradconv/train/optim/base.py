@@ -38,6 +38,7 @@ class Optimizer:
     """
 
     slots: tuple[str, ...] = ()
+    reads = ""                                 # what a step reads on the host, for which it waits on a GPU, and cannot be captured
 
     def __init__(self, parameters: Mapping[str, Tensor], decay: float = 0.0, exclude: str | Iterable[str] = ()) -> None:
         where = type(self).__name__
@@ -135,9 +136,9 @@ class Optimizer:
 
     def state(self) -> dict[str, np.ndarray]:
         """What is remembered between steps: `<slot>.<path>` in the parameter's shape, and `steps`. Arrays of the CPU are not copied."""
-        return {**{name: be.to_numpy(array) for name, be, array in self._remembered()}, "steps": np.array(self.steps, np.int64)}
+        return {**{name: be.to_numpy(array) for name, be, array in self.remembered()}, "steps": np.array(self.steps, np.int64)}
 
-    def _remembered(self) -> Iterator[tuple[str, Any, Any]]:
+    def remembered(self) -> Iterator[tuple[str, Any, Any]]:
         """(name in the state, back end, array) of all slots."""
         for group in self._groups:
             for name, slot in zip(group.names, group.slots):
@@ -147,7 +148,7 @@ class Optimizer:
     def restore(self, state: Mapping[str, np.ndarray]) -> None:
         """Go on from a `state()`. ValueError names what is missing, too much, or of another shape; then nothing has been changed."""
         match_arrays(type(self).__name__, self.state(), state)
-        for name, be, array in self._remembered():
+        for name, be, array in self.remembered():
             be.assign(array, state[name])
         self.steps = int(state["steps"])
 

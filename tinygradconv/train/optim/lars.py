@@ -23,6 +23,7 @@ class LARS(Optimizer):
     """
 
     slots = ("velocity",)
+    reads = "the norms of weights and gradients"
 
     @our_names
     def __init__(self, parameters: Mapping[str, Tensor], *, momentum: float = 0.9, trust: float = 0.001, decay: float = 0.0,

@@ -32,6 +32,8 @@ class Muon(Optimizer):
     [0, 1), epsilon or share not above 0, a negative decay, a pattern that matches nothing.
     """
 
+    reads = "the norms of gradients"
+
     @our_names
     def __init__(self, parameters: Mapping[str, Tensor], *, momentum: float = 0.95, nesterov: bool = True, iterations: int = 5,
                  decay: float = 0.1, exclude: str | Iterable[str] = (), adamw: str | Iterable[str] = (), share: float = 0.015,
