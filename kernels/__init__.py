@@ -12,6 +12,8 @@ A kernel with a `workspace` argument has a sibling `<name>_workspace(geo, itemsi
 Where a row says `packs`, the compiled form takes in place of that argument a flat array of bytes, `packed`: its own layout of it,
 which `<name>_pack(w, packed, last)` fills and `<name>_packed_bytes(w, last)` sizes; `last` is the call's last argument.
 Where a row says `instead_of`, it computes what that kernel computes, another way: a back end may run it instead.
+Where a row says `also`, its CUDA form may be given that too, by name: `moments` is a dict in which a convolution leaves sums of its
+result, for the batch norm behind it, which is given the same dict (conv/moments.py).
 The arguments `scale`, `bias` and `residual` of a kernel with an `activation` may be None: nothing is scaled or added.
 """
 from __future__ import annotations
@@ -25,7 +27,7 @@ if __name__ != "tinygradconv.kernels":
 
 @dataclass(frozen=True)
 class Kernel:
-    """One row of the manifest: argument names in order, which of them are filled, where the implementations stand, what is packed."""
+    """One row of the manifest: argument names in order, which are filled, where the implementations stand; the rest is said above."""
 
     folder: str
     arguments: tuple[str, ...]
@@ -34,6 +36,7 @@ class Kernel:
     strided: bool = False
     packs: str | None = None
     instead_of: str | None = None
+    also: tuple[str, ...] = ()
 
 
 def _row(folder: str, arguments: str, fills: str, **more: Any) -> Kernel:
@@ -48,7 +51,8 @@ ACTIVATIONS: dict[str | None, int] = {None: 0, "relu": 1, "tanh": 2}
 
 # name                    folder        arguments                                                     fills
 KERNELS: dict[str, Kernel] = {
-    "conv2d_forward":      _row("conv", "x, w, scale, bias, residual, workspace, y, activation, geo", "y", packs="w"),
+    "conv2d_forward":      _row("conv", "x, w, scale, bias, residual, workspace, y, activation, geo", "y", packs="w",
+                                also=("moments",)),
     "conv2d_grad_input":   _row("conv", "g, w, workspace, x, geo", "x"),
     "conv2d_grad_weight":  _row("conv", "x, g, workspace, w, geo", "w"),
     "winograd_forward":    _row("winograd", "x, w, scale, bias, residual, workspace, y, activation, geo", "y", packs="w",
@@ -71,7 +75,8 @@ KERNELS: dict[str, Kernel] = {
     "adaptive_mean":       _row("adaptive", "x, starts, ends, scale, y", "y"),
     "adaptive_spread":     _row("adaptive", "g, starts, ends, scale, x", "x"),
     "adaptive_max":        _row("adaptive", "x, starts, ends, y, where", "y, where"),
-    "batch_norm_forward":  _row("norm", "x, scale, shift, residual, y, mean, variance, epsilon, activation", "y, mean, variance"),
+    "batch_norm_forward":  _row("norm", "x, scale, shift, residual, y, mean, variance, epsilon, activation", "y, mean, variance",
+                                also=("moments",)),
     "batch_norm_backward": _row("norm", "g, x, y, scale, mean, variance, dx, dscale, dshift, dresidual, epsilon, activation",
                                 "dx, dscale, dshift, dresidual"),
     "affine":              _row("norm", "x, scale, shift, residual, y, activation", "y"),

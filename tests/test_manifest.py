@@ -51,7 +51,7 @@ def cuda_forms():
 @pytest.mark.parametrize("name, module", list(cuda_forms()), ids=lambda value: value if isinstance(value, str) else "")
 def test_the_cuda_form_has_the_manifests_arguments(name, module):
     function = getattr(module, name)
-    assert tuple(inspect.signature(function).parameters) == ("device", *KERNELS[name].arguments)
+    assert tuple(inspect.signature(function).parameters) == ("device", *KERNELS[name].arguments, *KERNELS[name].also)
     assert function.__doc__.startswith(f"reference.{name}. "), "say which definition it is, then what a thread owns"
 
 

@@ -12,11 +12,12 @@ from __future__ import annotations
 from functools import cache
 
 from ..cuda.division import divided
-from ..cuda.language import CudaKernel, DeviceFunction, Scalar, cuda, device, int32, kernel, ptx
+from ..cuda.language import CudaKernel, DeviceFunction, Scalar, cuda, device, float64, int32, kernel, ptx
 from ..cuda.tiles import quotient
 from .finish import after, finish
 from .loaders import WINDOWS, channels_as_lines, pixels_as_lines, rows_of_lines, taps_as_lines
-from .modes import engine_of, type_of
+from .modes import SASS, engine_of, type_of
+from .moments import MOMENTS, ROOM, leave, tally
 
 GEOMETRY = ", ".join(f"{name}: int64" for name in WINDOWS)
 PHASES = ", ".join(f"{name}: int64" for name in (
@@ -52,7 +53,10 @@ def pair(paired: bool) -> DeviceFunction:
 
 @cache
 def rows_store(T: Scalar, paired: bool) -> DeviceFunction:
-    """A function of (out, i, j, a, b): the finished sums of row i and columns j, j + 1 of a group, to rows of `pitch` numbers."""
+    """A function of (out, i, j, a, b): the finished sums of row i and columns j, j + 1 of a group, to rows of `pitch` numbers.
+
+    It returns what became of a and b.
+    """
     finished, write = finish(T), pair(paired)
 
     @device
@@ -64,25 +68,52 @@ def rows_store(T: Scalar, paired: bool) -> DeviceFunction:
             if both:
                 b = finished(b, at + 1, channel + 1, scale, bias, residual, given, activation)
             write(y, start + at, a, b, both)
+        return a, b
+    return store
+
+
+@cache
+def counted_store(T: Scalar, paired: bool) -> DeviceFunction:
+    """The same, of out = (that of rows_store, lines, given, held): what is stored is counted in `held`, where MOMENTS are `given`."""
+    store_rows = rows_store(T, paired)
+
+    @device
+    def store(out, i, j, a, b):
+        rows, lines, given, held = out
+        a, b = store_rows(rows, i, j, a, b)
+        if given & MOMENTS and i < lines:
+            tally(held, a, b)
     return store
 
 
 @cache
 def forward_tiles(mode: str, shape: tuple[int, ...], vector: int) -> CudaKernel:
-    """y = act(scale · (cols of x · w) + bias + residual), or parts of the product along k. Blocks: (groups · tiles, parts)."""
-    T, (rows, columns_, *_) = type_of(mode), shape
-    walk, spread, count, options = engine_of(mode, shape, pixels_as_lines(T, vector), rows_of_lines(T, vector), rows_store(T, vector > 1))
+    """y = act(scale · (cols of x · w) + bias + residual), or parts of the product along k. Blocks: (groups · tiles, parts).
 
-    @kernel(f"x: {T}*, w: {T}*, y: {T}*, {GEOMETRY}, wide: int64, channels: int64, K: int64, {BLOCKS}, {after(T)}", **options)
+    Where MOMENTS are `given`, and k is in one part, moments[row of tiles] are what moments.py says of y.
+    """
+    T, (rows, columns_, *_) = type_of(mode), shape
+    left, right = pixels_as_lines(T, vector), rows_of_lines(T, vector)
+    walk, spread, count, options = engine_of(mode, shape, left, right, counted_store(T, vector > 1))
+    left_behind, room = leave(columns_, options["threads"], 1024 if mode in SASS else 16), ROOM
+
+    @kernel(f"x: {T}*, w: {T}*, y: {T}*, {GEOMETRY}, wide: int64, channels: int64, K: int64, {BLOCKS}, {after(T)}, moments: float64*",
+            **options)
     def forward_tiles(x, w, y, lines, places, r_places, columns, r_columns, sy, sx, first_y, first_x, height, width, pitch, depth, r_depth,
-                      taps, r_taps, dy, dx, wide, channels, K, across, tiles, part, size, scale, bias, residual, given, activation):
-        sums = cuda.local.array(count, T)
+                      taps, r_taps, dy, dx, wide, channels, K, across, tiles, part, size, scale, bias, residual, given, activation,
+                      moments):
+        sums, held = cuda.local.array(count, T), cuda.local.array(room, float64)
         group, i, j = block_place(tiles, across)
         i0, j0, k = int32(i * rows), int32(j * columns_), cuda.blockIdx.y * part
         windows = (x, group * depth, lines, places, r_places, columns, r_columns, sy, sx, first_y, first_x, height, width, pitch, depth,
                    r_depth, taps, r_taps, dy, dx)
         walk(windows, (w, group * wide, wide, channels), i0, j0, k, min(K, k + part), sums)
-        spread((y, cuda.blockIdx.y * size, group * wide, lines, wide, channels, scale, bias, residual, given, activation), i0, j0, sums)
+        for n in range(room):
+            held[n] = float64(0)
+        out = y, cuda.blockIdx.y * size, group * wide, lines, wide, channels, scale, bias, residual, given, activation
+        spread((out, lines, given, held), i0, j0, sums)
+        if given & MOMENTS:
+            left_behind(held, moments, i, j0, wide, group * wide, channels)
     return forward_tiles
 
 

@@ -5,6 +5,7 @@
     modes.py       the tiles of each precision, and which of them a size gets
     layout.py      grids, and the numbers that the kernels are told
     finish.py      scale, bias, residual, activation; sums that were made in parts
+    moments.py     what a batch norm behind it needs to know of the result
 
 Groups of few channels leave tiles empty: their sums are made one by one, by depthwise/cuda.py.
 """
@@ -12,13 +13,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..cuda.host import address, vector_width
+from ..cuda.host import address, blocks, vector_width
 from ..cuda.language import float32, float64
 from ..depthwise import cuda as few
 from . import layout
 from .correlate import forward_tiles, grad_input_tiles, grad_weight_tiles
 from .finish import add_parts, added, after_arguments
 from .modes import SHAPES, mode_of, type_of
+from .moments import MOMENTS
 
 FEW = 16                                   # pairs of channels in a group, beyond which tiles pay
 
@@ -31,18 +33,28 @@ def configurations() -> list[tuple[Any, tuple[Any, ...]]]:
 
 
 def conv2d_forward(device: Any, x: Any, w: Any, scale: Any, bias: Any, residual: Any, workspace: Any, y: Any, activation: int,
-                   geo: Any) -> None:
-    """reference.conv2d_forward. A block for each tile of pixels × output channels; what follows the sum meets it in registers."""
+                   geo: Any, moments: dict[int, Any] | None = None) -> None:
+    """reference.conv2d_forward. A block for each tile of pixels × output channels; what follows the sum meets it in registers.
+
+    Where k is in one part and `moments` are asked for, those of y are left there (moments.py): {address: (y, sums, rows of a part)}.
+    """
     if _is_few(geo):
         few.depthwise_forward(device, x, w, scale, bias, residual, workspace, y, activation, geo)
     elif geo.N:
         mode, vector = _mode(device, geo, x, w, y)
         shape, grid, parts, numbers = layout.forward(geo, mode, vector)
-        following = after_arguments(scale, bias, residual, activation, y)
-        into, ending = (y, following) if parts == 1 else (device.empty((parts, *y.shape), y.dtype), (y, y, y, 0, 0))
-        device.launch(forward_tiles(mode, shape, vector), grid, x, w, into, *numbers, y.size, *ending)
+        *arrays, given, activation = following = after_arguments(scale, bias, residual, activation, y)
+        made = forward_tiles(mode, shape, vector)
         if parts > 1:
+            into = device.empty((parts, *y.shape), y.dtype)
+            device.launch(made, grid, x, w, into, *numbers, y.size, y, y, y, 0, 0, None)
             added(device, into, y, parts, type_of(mode), following)
+        elif moments is None:
+            device.launch(made, grid, x, w, y, *numbers, y.size, *following, None)
+        else:
+            sums = device.empty((blocks(y.size // geo.O, shape[0]), 2, geo.O), "float64")
+            device.launch(made, grid, x, w, y, *numbers, y.size, *arrays, given | MOMENTS, activation, sums)
+            moments[address(y)] = y, sums, shape[0]
 
 
 def conv2d_grad_input(device: Any, g: Any, w: Any, workspace: Any, x: Any, geo: Any) -> None:

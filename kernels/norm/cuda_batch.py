@@ -4,8 +4,9 @@ from __future__ import annotations
 import math
 from functools import cache
 
-from ..cuda.columns import SLICE, THREADS, chunk_totals, column_totals, place
+from ..cuda.columns import SLICE, THREADS, column_totals, place
 from ..cuda.language import CudaKernel, DeviceFunction, Scalar, cuda, device, float64, kernel
+from ..cuda.moments import centre, seen_from
 from ..cuda.vectors import moved
 from ..cuda.walk import quotient
 
@@ -13,16 +14,12 @@ FEW, MANY = 2, 4                           # rows that a thread has under way at
 AT_ONCE = 2                                # blocks on a multiprocessor
 
 
-@device
-def centre(value):
-    """What a channel's values are measured from: its first one, if that is a number."""
-    nothing = value - value                                                # NaN, if the value is infinite
-    return float64(value) if nothing == nothing else float64(0)
-
-
 @cache
 def moments(T: Scalar, width: int) -> CudaKernel:
-    """sums[chunk, 0 and 1, c] = Σ d and Σ d² over the chunk's rows, d = x[m, c] − x[0, c]. Blocks: (slices, chunks). Reads 4 bytes."""
+    """sums[part, 0 and 1, c] = Σ d and Σ d² over the part's rows, d = x[m, c] − x[its first row, c]. Reads 4 bytes.
+
+    Blocks: (slices, parts).
+    """
     bring, over_lanes, both, room = moved(width)[0], column_totals(2 * width), 2 * width, MANY * width
 
     @kernel(f"x: {T}*, sums: float64*, M: int64, C: int64, across: int64, rows: int64", threads=THREADS, min_blocks=AT_ONCE)
@@ -33,7 +30,7 @@ def moments(T: Scalar, width: int) -> CudaKernel:
         for j in range(both):
             values[j] = float64(0)
         if lane < lanes and c < C:
-            bring(x, c, held, 0)
+            bring(x, cuda.blockIdx.y * rows * C + c, held, 0)
             for j in range(width):
                 origin[j] = centre(held[j])
             end = min(M, (cuda.blockIdx.y + 1) * rows)
@@ -53,6 +50,48 @@ def moments(T: Scalar, width: int) -> CudaKernel:
                 at = cuda.blockIdx.y * 2 * C + c + j
                 sums[at], sums[at + C] = values[j], values[width + j]
     return moments
+
+
+@cache
+def moment_totals(T: Scalar) -> DeviceFunction:
+    """A function of (x, sums, M, C, rows, first, end, span, values): a block adds up the parts from `first` on, before `end`, of its slice.
+
+    The slice is `span` channels wide. It returns (lane, channel): in `values`, a local array, of every lane are then Σ d and Σ d² of the
+    channel, d measured from x in the first row of the first part. All parts but the last are of `rows` rows.
+    """
+    over_lanes = column_totals(2)
+
+    @device
+    def moment_totals(x, sums, M, C, rows, first, end, span, values):
+        lane, c = place(span, 1)
+        lanes = quotient(THREADS, span)
+        values[0], values[1] = float64(0), float64(0)
+        if lane < lanes and c < C:
+            origin = centre(x[first * rows * C + c])
+            for part in range(first + lane, end, lanes):
+                at, row = 2 * part * C + c, part * rows
+                total, squares = seen_from(sums[at], sums[at + C], float64(min(rows, M - row)), centre(x[row * C + c]) - origin)
+                values[0] += total
+                values[1] += squares
+        over_lanes(values, lane, lanes, span)
+        return lane, c
+    return moment_totals
+
+
+@cache
+def gathered(T: Scalar) -> CudaKernel:
+    """sums of fewer parts, each of `times` of the `count` parts that there are. Blocks: (slices, parts of the fewer)."""
+    totals = moment_totals(T)
+
+    @kernel(f"x: {T}*, parts: float64*, sums: float64*, M: int64, C: int64, rows: int64, count: int64, times: int64, span: int64",
+            threads=THREADS, min_blocks=AT_ONCE)
+    def gathered(x, parts, sums, M, C, rows, count, times, span):
+        values, first = cuda.local.array(2, float64), cuda.blockIdx.y * times
+        lane, c = totals(x, parts, M, C, rows, first, min(count, first + times), span, values)
+        if lane == 0 and c < C:
+            at = 2 * cuda.blockIdx.y * C + c
+            sums[at], sums[at + C] = values[0], values[1]
+    return gathered
 
 
 @cache
@@ -90,14 +129,15 @@ def scaled_rows(T: Scalar, width: int) -> DeviceFunction:
 
 @cache
 def normalise(T: Scalar, width: int) -> CudaKernel:
-    """y, and mean and variance of what `moments` left. Blocks: (slices, any number). Moves 8 bytes, with a residual 12."""
-    scaled, totals, three = scaled_rows(T, width), chunk_totals(2), 3 * SLICE
+    """y, and mean and variance of sums as `moments` leaves them. Blocks: (slices, any number). Moves 8 bytes, with a residual 12."""
+    scaled, totals, three = scaled_rows(T, width), moment_totals(T), 3 * SLICE
 
     @kernel(f"x: {T}*, scale: {T}*, shift: {T}*, residual: {T}*, y: {T}*, mean: {T}*, variance: {T}*, sums: float64*, M: int64, C: int64, "
-            f"across: int64, chunks: int64, epsilon: float64, beside: int64, activation: int64", threads=THREADS, min_blocks=AT_ONCE)
-    def normalise(x, scale, shift, residual, y, mean, variance, sums, M, C, across, chunks, epsilon, beside, activation):
+            f"across: int64, rows: int64, parts: int64, epsilon: float64, beside: int64, activation: int64", threads=THREADS,
+            min_blocks=AT_ONCE)
+    def normalise(x, scale, shift, residual, y, mean, variance, sums, M, C, across, rows, parts, epsilon, beside, activation):
         factors, values = cuda.shared.array(three, T), cuda.local.array(2, float64)
-        lane, c = totals(sums, chunks, C, across * width, values)
+        lane, c = totals(x, sums, M, C, rows, 0, parts, across * width, values)
         if lane == 0 and c < C:
             t, away = cuda.threadIdx.x, values[0] / float64(M)
             mu, spread = centre(x[c]) + away, values[1] / float64(M) - away * away

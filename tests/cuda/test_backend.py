@@ -32,7 +32,7 @@ def test_a_host_function_takes_the_arguments_of_its_row(name):
     module = survey._module(KERNELS[name].folder)
     if not hasattr(module, name):
         pytest.skip(f"kernels/{KERNELS[name].folder}/cuda.py has no {name}")
-    assert tuple(inspect.signature(getattr(module, name)).parameters) == ("device", *KERNELS[name].arguments)
+    assert tuple(inspect.signature(getattr(module, name)).parameters) == ("device", *KERNELS[name].arguments, *KERNELS[name].also)
 
 
 def test_a_kernel_without_a_cuda_form_is_refused_by_name(monkeypatch):

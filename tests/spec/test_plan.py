@@ -78,3 +78,15 @@ def test_intermediate_values_are_the_same_with_and_without():
     x, paths = np.random.default_rng(0).normal(size=(2, 6, 6, 3)).astype(np.float32), ["bn1", "conv2", "downsample.0", "relu"]
     for ours, theirs in zip(model.features(x, paths).values(), plain.features(x, paths).values()):
         np.testing.assert_allclose(ours.numpy(), theirs.numpy(), rtol=1e-5, atol=1e-6)
+
+
+def test_a_convolution_whose_one_reader_is_a_batch_norm_in_training_makes_its_sums():
+    def asked(spec, **how):
+        network = spec.infer((6, 6, 3))
+        return [network.steps[group.head].kind for group in plan(network, **{"train": True, **how}).groups if group.moments]
+    assert asked(BLOCK) == ["Conv"] * 3 and asked(BLOCK, train=False) == asked(BLOCK, fuse=False) == []
+    pair = Conv(3, 1) >> BatchNorm()
+    assert asked(pair) == ["Conv"] and asked(pair, wanted={0}) == asked(pair, frozen=frozenset({1})) == []
+    others = Conv(3, 1) >> Residual(BatchNorm()), Conv(3, 1) >> ReLU() >> BatchNorm(), Flatten() >> Dense(3) >> BatchNorm()
+    assert not any(asked(spec) for spec in others)
+    assert asked(Residual(Conv(3, 1)) >> BatchNorm()) == ["Conv"]

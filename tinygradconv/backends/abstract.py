@@ -29,7 +29,7 @@ class AbstractBackend:
         """A shape and a dtype, as they are known."""
         return self.empty(array.shape, array.dtype)
 
-    def run(self, kernel: str, *arguments: Any, packed: Any = None) -> None:
+    def run(self, kernel: str, *arguments: Any, packed: Any = None, moments: Any = None) -> None:
         """Nothing."""
 
     def asarray(self, values: np.ndarray) -> AbstractArray:

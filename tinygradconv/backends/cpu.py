@@ -159,12 +159,13 @@ class CPUBackend:
     def __init__(self) -> None:
         self._calls: dict[str, list[_Call]] = {}          # by kernel, one for each dtype and setting that was met
 
-    def run(self, kernel: str, *arguments: Any, packed: dict[Any, Any] | None = None, algorithm: str | None = None) -> None:
+    def run(self, kernel: str, *arguments: Any, packed: dict[Any, Any] | None = None, algorithm: str | None = None,
+            moments: Any = None) -> None:
         """Run one kernel; inputs that are not C-contiguous are copied first unless the kernel takes strided arrays.
 
         What a kernel packs is kept in `packed`, by kernel and last argument, where one is given: the last few; it is for the caller to
         empty once what was packed has changed.
-        `algorithm` is the kernel that computes it; without one, choice.py chooses where there is a choice.
+        `algorithm` is the kernel that computes it; without one, choice.py chooses where there is a choice. No `moments` are left here.
         """
         settings, first = current(), arguments[0]           # an array, or a tuple of them, which its owner has made contiguous
         if algorithm is not None:

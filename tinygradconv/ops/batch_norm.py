@@ -24,11 +24,11 @@ __all__ = ["batch_norm", "batch_norm_inference"]
 def _fused(activation: str | None) -> Primitive:
     """The op y = act(scale · x̂ + shift + residual): one per activation, since only a rule that has one keeps y."""
     @primitive(optional=("residual",), byproducts=("mean", "variance"), name="batch_norm")
-    def fused(be: Any, x: Any, scale: Any, shift: Any, residual: Any, *, epsilon: float) -> Any:
+    def fused(be: Any, x: Any, scale: Any, shift: Any, residual: Any, *, epsilon: float, moments: dict | None = None) -> Any:
         rows = -1, x.shape[-1]
         y, mean, variance = (be.empty(shape, x.dtype) for shape in (x.shape, rows[1:], rows[1:]))
         be.run("batch_norm_forward", x.reshape(rows), scale, shift, None if residual is None else residual.reshape(rows), y.reshape(rows),
-               mean, variance, epsilon, ACTIVATIONS[activation])
+               mean, variance, epsilon, ACTIVATIONS[activation], moments=moments)
         return y, mean, variance
 
     def rule(g: Tensor, x: Tensor, scale: Tensor, mean: Tensor, variance: Tensor, epsilon: float, wanted: tuple[str, ...],
@@ -118,19 +118,21 @@ def operands(name: str, residual: Any, **given: Any) -> list[Any]:
 
 @numpy_names
 def batch_norm(x: Any, scale: Any, shift: Any, *, epsilon: float = 1e-5, residual: Any = None,
-               activation: str | None = None) -> tuple[Tensor, Tensor, Tensor]:
+               activation: str | None = None, moments: dict | None = None) -> tuple[Tensor, Tensor, Tensor]:
     """(y, mean, variance): y = act(scale · (x − mean) / √(variance + epsilon) + shift + residual), each channel's statistics those of x.
 
     x (N, …, C); scale, shift, mean, variance (C,); residual like x, or None; `activation` None or 'relu'. The variance is biased, and
     both statistics are constants to the derivative of whoever uses them; running averages are the caller's. One value per channel has
-    no spread: y is then act(shift + residual). ValueError for an empty batch or wrong shapes.
+    no spread: y is then act(shift + residual). ValueError for an empty batch or wrong shapes. `moments`: what conv2d left there of x.
     """
     name = "batch_norm"
     x, scale, shift, residual = operands(name, residual, x=x, scale=scale, shift=shift)
     if x.shape[0] == 0:
         raise ValueError(f"batch_norm: an empty batch has no mean; x has shape {x.shape}. Use batch_norm_inference, or skip the batch")
     op = _batch_norm[checked_activation(name, activation, among=("relu",))]
-    return op.with_byproducts(x, scale, shift, residual, epsilon=positive(name, epsilon))
+    if moments is not None and x.storage.version:            # x was changed in place since it was made, and the sums in it were not
+        moments = None
+    return op.with_byproducts(x, scale, shift, residual, epsilon=positive(name, epsilon), moments=moments)
 
 
 @numpy_names

@@ -14,7 +14,7 @@ from tinygradconv.tensor import Tensor
 
 @numpy_names
 def conv2d(x: Any, w: Any, bias: Any = None, *, stride: Pair = 1, padding: Padding = 0, dilation: Pair = 1, groups: int = 1,
-           scale: Any = None, residual: Any = None, activation: str | None = None) -> Tensor:
+           scale: Any = None, residual: Any = None, activation: str | None = None, moments: dict | None = None) -> Tensor:
     """y[n, oy, ox, o] = bias[o] + Σ_{ky,kx,c} w[ky, kx, c, o] · x[n, sy·oy + dy·ky − top, sx·ox + dx·kx − left, c].
 
     x (N, H, W, C), w (kh, kw, C/groups, O), bias (O,) or None; y (N, OH, OW, O). Channel o sees the C/groups channels of
@@ -23,9 +23,11 @@ def conv2d(x: Any, w: Any, bias: Any = None, *, stride: Pair = 1, padding: Paddi
 
     What commonly follows a convolution can be done on the way, without another pass over y: act(scale · conv + bias + residual), with
     scale (O,), residual shaped like y, and `activation` 'relu' or 'tanh'. It is what conv2d(…), `*`, `+` and relu() would give.
+
+    Where batch_norm takes y next, `moments={}` handed to both spares the GPU one reading of y: it is there that sums of y are left.
     """
     if scale is None and residual is None and activation is None:
-        return _conv2d("conv2d", x, w, bias, stride, padding, dilation, groups)
+        return _conv2d("conv2d", x, w, bias, stride, padding, dilation, groups, moments)
     more = {"scale": scale, "bias": bias, "residual": residual}
     present = {name: value for name, value in more.items() if value is not None}
     x, w, *rest = floating_tensors("conv2d", ("x", "w", *present), (x, w, *present.values()))
@@ -35,7 +37,7 @@ def conv2d(x: Any, w: Any, bias: Any = None, *, stride: Pair = 1, padding: Paddi
         if tensor.shape != shape:
             raise ValueError(f"conv2d: {name} must have shape {shape}, {_MEANING[name]}, got {tensor.shape}")
         more[name] = tensor
-    return fused[checked_activation("conv2d", activation)](x, w, *more.values(), geo=geo)
+    return fused[checked_activation("conv2d", activation)](x, w, *more.values(), geo=geo, moments=moments)
 
 
 _MEANING = {"scale": "one value per output channel", "bias": "one value per output channel", "residual": "that of the result"}
@@ -79,13 +81,14 @@ def conv1d_transpose(x: Any, w: Any, bias: Any = None, *, stride: int = 1, paddi
     return y.reshape((y.shape[0], *y.shape[2:]))
 
 
-def _conv2d(where: str, x: Any, w: Any, bias: Any, stride: Any, padding: Any, dilation: Any, groups: int) -> Tensor:
+def _conv2d(where: str, x: Any, w: Any, bias: Any, stride: Any, padding: Any, dilation: Any, groups: int,
+            moments: dict | None = None) -> Tensor:
     x, w, *rest = _operands(where, x, w, bias)
     geo = _geometry(where, x.shape, w.shape, frozen(stride), frozen(padding), frozen(dilation), frozen(groups))
     if not rest:
-        return conv2d_forward(x, w, geo=geo)
+        return conv2d_forward(x, w, geo=geo, moments=moments)
     _check_bias(where, rest[0], geo.O)
-    return fused[None](x, w, None, rest[0], None, geo=geo)
+    return fused[None](x, w, None, rest[0], None, geo=geo, moments=moments)
 
 
 def _conv2d_transpose(where: str, x: Any, w: Any, bias: Any, stride: Any, padding: Any, output_padding: Any, dilation: Any,

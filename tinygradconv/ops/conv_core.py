@@ -24,10 +24,10 @@ from tinygradconv.tensor import Tensor
 
 
 @primitive(packs="w")
-def conv2d_forward(be: Any, x: Any, w: Any, *, geo: Conv2dGeometry, packed: dict | None) -> Any:
-    """y (N, OH, OW, O) = ∂T/∂g, from x (N, H, W, C) and w (kh, kw, C/groups, O)."""
+def conv2d_forward(be: Any, x: Any, w: Any, *, geo: Conv2dGeometry, packed: dict | None, moments: dict | None = None) -> Any:
+    """y (N, OH, OW, O) = ∂T/∂g, from x (N, H, W, C) and w (kh, kw, C/groups, O); `moments` of y as conv2d has them."""
     y = be.empty(geo.y_shape, x.dtype)
-    be.run("conv2d_forward", x, w, None, None, None, y, ACTIVATIONS[None], geo, packed=packed)
+    be.run("conv2d_forward", x, w, None, None, None, y, ACTIVATIONS[None], geo, packed=packed, moments=moments)
     return y
 
 
@@ -61,9 +61,10 @@ conv2d_grad_weight.vjp(                                      # its cotangent is 
 def _fused(activation: str | None) -> Primitive:
     """The op y = act(scale · conv2d_forward(x, w) + bias + residual): one per activation, since what its rule keeps depends on it."""
     @primitive(optional=("scale", "bias", "residual"), packs="w", name="conv2d")
-    def conv2d_fused(be: Any, x: Any, w: Any, scale: Any, bias: Any, residual: Any, *, geo: Conv2dGeometry, packed: dict | None) -> Any:
+    def conv2d_fused(be: Any, x: Any, w: Any, scale: Any, bias: Any, residual: Any, *, geo: Conv2dGeometry, packed: dict | None,
+                     moments: dict | None = None) -> Any:
         y = be.empty(geo.y_shape, x.dtype)
-        be.run("conv2d_forward", x, w, scale, bias, residual, y, ACTIVATIONS[activation], geo, packed=packed)
+        be.run("conv2d_forward", x, w, scale, bias, residual, y, ACTIVATIONS[activation], geo, packed=packed, moments=moments)
         return y
 
     def rule(g: Tensor, x: Tensor, w: Tensor, scale: Tensor | None, geo: Conv2dGeometry, wanted: tuple[str, ...],

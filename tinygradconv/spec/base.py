@@ -43,7 +43,7 @@ class Spec(metaclass=Kind):
     random = False           # whether it draws random numbers, so that its path must be its own
     keeps_order = False      # whether a flattened image stays one: value by value, nothing mixed
     takes: frozenset[str] = frozenset()      # the roles of the layers behind this one that it can play on its own way out (plan.py):
-    role = ""                                # "norm", "add", "relu", "tanh"
+    role = ""                                # "norm", "add", "relu", "tanh"; what takes "moments" makes a batch norm's sums in training
 
     # Combining.
     def __rshift__(self, other: Any) -> Spec:

@@ -20,7 +20,8 @@ class Group:
     """Layers that run as one: numbers of steps. `head` is the layer whose op does the work, `last` the one whose output leaves.
 
     `norm` is a batch norm in evaluation, `add` a Residual whose other operand is `other`, `activation` a ReLU or tanh; None where there
-    is none. `note` says what is saved, or what kept the layer behind apart. `drop`: the values that nobody needs after this group.
+    is none. `moments`: whether the one reader of the output is a batch norm in training, for which sums of it are made on the way. `note`
+    says what is saved, or what kept the layer behind apart. `drop`: the values that nobody needs after this group.
     """
 
     head: int
@@ -28,6 +29,7 @@ class Group:
     add: int | None = None
     other: int | None = None
     activation: int | None = None
+    moments: bool = False
     note: str = ""
     drop: tuple[int, ...] = ()
 
@@ -106,6 +108,7 @@ def _grow(network: Network, head: int, readers: dict[int, list[int]], wanted: se
         step = network.steps[number]
         role = step.spec.role
         if role == "norm" and number in training:
+            group = dataclasses.replace(group, moments="moments" in takes)
             return _noted(network, group, "the statistics of a batch norm need the whole output first")
         if role not in takes or (role == "add" and len(step.inputs) != 2):
             return _noted(network, group, "")
@@ -143,13 +146,24 @@ def _with_drops(network: Network, groups: list[Group], wanted: set[int]) -> list
     return [dataclasses.replace(group, drop=tuple(drop)) for group, drop in zip(groups, drops)]
 
 
-def run_group(group: Group, steps: list[Step], values: dict[int, Any], site_of: Any) -> Any:
-    """The output of a group: its head's op, told what the layers behind it add. `site_of(number)` is what a layer finds where it stands."""
+def run_group(group: Group, steps: list[Step], values: dict[int, Any], site_of: Any, moments: dict[int, dict[int, Any]]) -> Any:
+    """The output of a group: its head's op, told what the layers behind it add. `site_of(number)` is what a layer finds where it stands.
+
+    `moments`: by the number of a value that a batch norm is to read, where the group that makes it leaves sums of it (ops.conv2d).
+    """
     head, extra = steps[group.head], {}
+    left = moments.pop(head.inputs[0], None)
+    if group.moments:
+        extra["moments"] = moments[group.last] = {}
+    elif left is not None:
+        extra["moments"] = left
     if group.norm is not None:
         extra["norm"] = steps[group.norm].spec.scale_and_shift(site_of(group.norm))
     if group.add is not None:
         extra["residual"] = values[group.other]
     if group.activation is not None:
         extra["activation"] = steps[group.activation].spec.role
-    return head.spec.apply(*[values[i] for i in head.inputs], site=site_of(group.head), **extra)
+    made = head.spec.apply(*[values[i] for i in head.inputs], site=site_of(group.head), **extra)
+    if left:
+        left.clear()                                       # of what was not taken: the tape keeps the dict, as an option of its op
+    return made

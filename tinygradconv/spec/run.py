@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from tinygradconv.anomaly import AnomalyError
 from tinygradconv.autodiff import no_grad
@@ -51,6 +52,7 @@ def run(plan: Plan, parameters: Mapping[str, Tensor], buffers: dict[str, Tensor]
     """The outputs of the steps `wanted`, by number. Values go after their last use; `watch(group, output)` sees each as it is made."""
     steps, values = plan.network.steps, {INPUT: x}
     is_real, running = x.device != "abstract", Running(buffers)
+    moments: dict[int, dict[int, Any]] = {}
 
     def site_of(step: int) -> Site:
         learns = train and step not in plan.frozen
@@ -58,7 +60,7 @@ def run(plan: Plan, parameters: Mapping[str, Tensor], buffers: dict[str, Tensor]
 
     for group in plan.groups:
         try:
-            values[group.last] = run_group(group, steps, values, site_of)
+            values[group.last] = run_group(group, steps, values, site_of, moments)
         except (TypeError, ValueError, AnomalyError) as problem:
             problem.add_note(f"in {site_of(group.head).where} of the model")
             raise

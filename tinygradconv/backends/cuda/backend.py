@@ -54,26 +54,31 @@ class CUDABackend:
         """An array to be filled, of this shape and dtype."""
         return self.empty(array.shape, array.dtype)
 
-    def run(self, kernel: str, *arguments: Any, packed: dict[Any, Any] | None = None, algorithm: str | None = None) -> None:
+    def run(self, kernel: str, *arguments: Any, packed: dict[Any, Any] | None = None, algorithm: str | None = None,
+            moments: dict[int, Any] | None = None) -> None:
         """Start one kernel of the manifest; NotImplementedError where it has no CUDA form.
 
         `algorithm` is the kernel that computes it in the place of the one named. Nothing is packed here, so `packed` is left alone.
+        `moments` is where a convolution leaves, and a batch norm finds, sums of the convolution's result (kernels/conv/moments.py).
         """
         if recorder:
             recorder[0].note(arguments)
         name = kernel if algorithm is None else algorithm
         function = self._functions.get(name) or self._find(name)
-        function(self.device, *arguments)
+        if moments is None:
+            function(self.device, *arguments)
+        else:
+            function(self.device, *arguments, moments=moments)
 
     def _find(self, name: str) -> Callable[..., None]:
         """What `run` calls for a kernel: its host function, with None for the scratch that it sizes itself."""
         row, host = KERNELS[name], self.host_function(name)
         at = row.arguments.index("workspace") if "workspace" in row.arguments else None
 
-        def run(device: Any, *arguments: Any) -> None:
+        def run(device: Any, *arguments: Any, **more: Any) -> None:
             if not row.strided and any([type(argument) is CudaView for argument in arguments]):
                 raise TypeError(f"{name} takes whole arrays on the GPU, and one of its arguments is a view")
-            host(device, *arguments) if at is None else host(device, *arguments[:at], None, *arguments[at:])
+            host(device, *arguments, **more) if at is None else host(device, *arguments[:at], None, *arguments[at:], **more)
         self._functions[name] = run
         return run
 

@@ -137,6 +137,9 @@ class Launcher:
         try:
             for place, dtype in loaded.pointers:
                 array = values[place]
+                if array is None:
+                    values[place] = 0
+                    continue
                 if array.dtype is not dtype:
                     raise AttributeError
                 values[place] = array.pointer

@@ -69,7 +69,7 @@ class Conv(Convolution):
     """
 
     axes, op = 2, staticmethod(ops.conv2d)
-    takes = frozenset({"norm", "add", "relu", "tanh"})
+    takes = frozenset({"norm", "add", "relu", "tanh", "moments"})
 
     channels: int = size()
     kernel_size: int | tuple[int, int] = pair()
@@ -83,13 +83,13 @@ class Conv(Convolution):
     bias_init: Initialiser = initialiser(Constant(0.0))
 
     def apply(self, *inputs: Tensor, site: Any, norm: tuple[Tensor, Tensor] | None = None, residual: Tensor | None = None,
-              activation: str | None = None) -> Tensor:
+              activation: str | None = None, moments: dict | None = None) -> Tensor:
         bias, scale = site.parameters.get("bias"), None
         if norm is not None:                           # scale · (conv + bias) + shift, the shift and the bias as one
             scale, shift = norm
             bias = shift if bias is None else bias * scale + shift
         return ops.conv2d(inputs[0], site.parameters["weight"], bias, scale=scale, residual=residual, activation=activation,
-                          **self.options())
+                          moments=moments, **self.options())
 
 
 @layer

@@ -45,7 +45,8 @@ class BatchNorm(Layer):
         a = site.parameters["weight"] / sqrt(site.buffer("running_var") + self.epsilon)
         return a, site.parameters["bias"] - site.buffer("running_mean") * a
 
-    def apply(self, *inputs: Tensor, site: Any, residual: Tensor | None = None, activation: str | None = None) -> Tensor:
+    def apply(self, *inputs: Tensor, site: Any, residual: Tensor | None = None, activation: str | None = None,
+              moments: dict | None = None) -> Tensor:
         x, scale, shift = inputs[0], site.parameters["weight"], site.parameters["bias"]
         after = {"epsilon": self.epsilon, "residual": residual, "activation": activation}
         shard = current_shard()
@@ -59,7 +60,7 @@ class BatchNorm(Layer):
         else:
             count = x.size // x.shape[-1]
             self._check_count(site, x, count)
-            y, mean, variance = ops.batch_norm(x, scale, shift, **after)
+            y, mean, variance = ops.batch_norm(x, scale, shift, moments=moments, **after)
         site.move("running_mean", mean, 1 - self.momentum, self.momentum)
         site.move("running_var", variance, 1 - self.momentum, self.momentum * count / max(count - 1, 1))
         return y
