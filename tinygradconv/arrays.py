@@ -62,7 +62,7 @@ def broadcast(array: Any, shape: Sequence[int]) -> Any:
 def repeated(array: Any, shape: Sequence[int], axes: Sequence[int]) -> Any:
     """A read-only view of an array under `shape`, repeated along `axes`, which the array has with length 1 or not at all."""
     if type(array) is not ndarray or is_scattered(array) or 0 in shape:
-        return broadcast_to(array.reshape([1 if i in axes else n for i, n in enumerate(shape)]), shape, subok=True)
+        return broadcast_to(array.reshape(tuple([1 if i in axes else n for i, n in enumerate(shape)])), shape, subok=True)
     step, steps = array.itemsize, []
     for i in range(len(shape) - 1, -1, -1):                 # what is repeated lies zero bytes apart
         if i in axes:
