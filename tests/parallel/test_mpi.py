@@ -137,3 +137,11 @@ def test_where_the_loss_diverges_rank_0_draws_its_curves_and_has_the_word(tmp_pa
     assert "rank 0 of 2: the loss is nan at step 9 (epoch 2, batch 3): " in done.stderr and "rank 1 of 2" not in done.stderr
     assert f"The last snapshot is in {tmp_path / 'run'}" in done.stderr
     assert [path.read_text() for path in (tmp_path / "run").glob("curves.*")] == ["drawn"]
+
+
+def test_ranks_without_gpus_are_told_before_a_run_is_begun(tmp_path, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1,-1")
+    done = mpirun(2, "-m", "tinygradconv", "train", "lenet5", "--device", "cuda", "--out", tmp_path / "run")
+    assert done.returncode != 0 and not (tmp_path / "run").exists()
+    assert "tinygradconv: rank 0 of 2: rank 0 of 2 cannot have GPU -1 of " in done.stderr and "Traceback" not in done.stderr
+    assert "Start as many ranks on a machine as it has GPUs" in done.stderr

@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,7 +9,6 @@ import pytest
 from tests.parallel.threads import together
 from tests.train import toy
 from tinygradconv.train import Callback, train
-from tinygradconv.train.together import check_start
 from tinygradconv.train.weights import weights_of
 
 
@@ -45,9 +43,3 @@ def test_weights_that_drift_apart_end_the_training():
         train(model, toy.data(), replace(toy.RECIPE, epochs=1), seed=5, callbacks=[Drifting()], workers=group, loader_workers=0)
     with pytest.raises(RuntimeError, match=r"^after epoch 1 the weights of rank 1 are not those of rank 0\. "):
         together(2, work)
-
-
-def test_several_ranks_learn_on_cpus():
-    asked = SimpleNamespace(workers=SimpleNamespace(size=2), model=SimpleNamespace(device="cuda"))
-    with pytest.raises(ValueError, match=r"^train: the model is on 'cuda', and 2 ranks that train together learn on CPUs so far\. "):
-        check_start(asked)

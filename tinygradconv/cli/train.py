@@ -62,8 +62,19 @@ def run(asked: argparse.Namespace) -> int:
         need_tensorboardx()                                      # before a folder is made
     with ranks() as group:
         check_equal(group, command={name: value for name, value in vars(asked).items() if name not in ("parser", "run")})
+        group = _on(asked.device, group)
         session = sessions.joined(group, lambda: _session(asked, group.size))
+        if asked.resume is not None:
+            session.group = _on(session.device, group)
         return session.train(asked.data_dir, tensorboard=asked.tensorboard, workers=asked.workers)
+
+
+def _on(device: str | None, group: Any) -> Any:
+    """The group of ranks that learn on this device: on "cuda" each has a GPU of its own."""
+    if device != "cuda" or group.size == 1:
+        return group
+    from tinygradconv.parallel.nccl import with_gpus
+    return with_gpus(group)
 
 
 def _session(asked: argparse.Namespace, ranks: int) -> Any:

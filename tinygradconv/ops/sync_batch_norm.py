@@ -1,7 +1,8 @@
 """What ranks compute together within the graph: a sum over them, and batch norm with the statistics of the whole batch.
 
 L = Σ_r L_r is the sum of the ranks' losses. y = Σ_s x_s reaches every rank, so ∂L/∂x_s = Σ_r ∂L/∂y_r: the sum is its own adjoint. Every
-rank calls these ops, and their rules, in the same order.
+rank calls these ops, and their rules, in the same order. A few numbers for each channel go from rank to rank, through the host where x is
+on a GPU.
 """
 from __future__ import annotations
 
@@ -24,7 +25,7 @@ __all__ = ["all_reduce_sum", "sync_batch_norm"]
 @primitive
 def _all_reduce_sum(be: Any, x: Any, *, group: Any) -> Any:
     y = be.empty(x.shape, x.dtype)
-    y[...] = x
+    be.run("copy", x, y)
     group.sum(y)
     return y
 
@@ -47,10 +48,11 @@ def _moments(be: Any, x: Any, epsilon: float, group: Any) -> tuple[Any, ...]:
     (mean_r − mean)²) / M (Chan, Golub and LeVeque 1979), in double, in the order of the ranks. A rank without rows counts for nothing.
     """
     M, C = x.shape
-    normal, mean, variance = be.empty(x.shape, x.dtype), np.zeros(C, x.dtype), np.ones(C, x.dtype)
+    normal, zeros, ones = be.empty(x.shape, x.dtype), np.zeros(C, x.dtype), np.ones(C, x.dtype)
+    mean, variance = be.asarray(zeros.copy()), be.asarray(ones.copy())
     if M:
-        be.run("batch_norm_forward", x, np.ones(C, x.dtype), np.zeros(C, x.dtype), None, normal, mean, variance, epsilon, ACTIVATIONS[None])
-    own = np.stack([np.full(C, M, np.float64), mean, variance])
+        be.run("batch_norm_forward", x, be.asarray(ones), be.asarray(zeros), None, normal, mean, variance, epsilon, ACTIVATIONS[None])
+    own = np.stack([np.full(C, M, np.float64), be.to_numpy(mean), be.to_numpy(variance)])
     counts, means, variances = group.gather(own).transpose(1, 0, 2)
     total = counts.sum(0)
     if not total[0]:
@@ -68,13 +70,14 @@ def _fused(activation: str | None) -> Primitive:
         rows = -1, x.shape[-1]
         flat = x.reshape(x.size // x.shape[-1], x.shape[-1])
         normal, own_mean, own_variance, mean, variance, count = _moments(be, flat, epsilon, group)
-        slope = scale / np.sqrt(variance + epsilon)
-        factor, offset = slope * np.sqrt(own_variance + epsilon), shift + slope * (own_mean - mean)
+        slope = be.to_numpy(scale) / np.sqrt(variance + epsilon)
+        factor, offset = slope * np.sqrt(own_variance + epsilon), be.to_numpy(shift) + slope * (own_mean - mean)
         y = be.empty(x.shape, x.dtype)
+        there = [be.asarray(values.astype(x.dtype)) for values in (factor, offset, mean, variance)]
         if x.size:
-            be.run("affine", normal, factor.astype(x.dtype), offset.astype(x.dtype), None if residual is None else residual.reshape(rows),
-                   y.reshape(rows), ACTIVATIONS[activation])
-        return y, mean.astype(x.dtype), variance.astype(x.dtype), np.array(count)
+            be.run("affine", normal, *there[:2], None if residual is None else residual.reshape(rows), y.reshape(rows),
+                   ACTIVATIONS[activation])
+        return y, *there[2:], be.asarray(np.array(count))
 
     def rule(g: Tensor, x: Tensor, scale: Tensor, mean: Tensor, variance: Tensor, count: Tensor, epsilon: float, group: Any,
              y: Tensor | None = None) -> dict[str, Tensor]:
@@ -99,20 +102,21 @@ def _backward(be: Any, dz: Any, x: Any, scale: Any, mean: Any, variance: Any, co
     """
     M, C = x.size // x.shape[-1], x.shape[-1]
     flat = M, C
-    dx, dscale, dshift = be.empty(x.shape, x.dtype), np.zeros(C, x.dtype), np.zeros(C, x.dtype)
+    dx, dscale, dshift = be.empty(x.shape, x.dtype), be.asarray(np.zeros(C, x.dtype)), be.asarray(np.zeros(C, x.dtype))
     if M:
         near = be.empty(flat, x.dtype)
         be.run("batch_norm_backward", dz.reshape(flat), x.reshape(flat), None, scale, mean, variance, near, dscale, dshift, None, epsilon,
                ACTIVATIONS[None])
-    own = np.stack([dshift, dscale]).astype(np.float64)
+    own = np.stack([be.to_numpy(dshift), be.to_numpy(dscale)]).astype(np.float64)
     S, D = group.gather(own).sum(0)
     if M:
-        inverse = 1 / np.sqrt(variance.astype(np.float64) + epsilon)
-        gain = scale * inverse
-        slope, offset = gain * inverse * (own[1] / M - D / count), gain * (own[0] / M - S / count)
+        inverse, total = 1 / np.sqrt(be.to_numpy(variance).astype(np.float64) + epsilon), be.to_numpy(count)
+        gain = be.to_numpy(scale) * inverse
+        slope, offset = gain * inverse * (own[1] / M - D / total), gain * (own[0] / M - S / total)
+        there = [be.asarray(values.astype(x.dtype)) for values in (np.ones(C), -be.to_numpy(mean), slope, offset)]
         centred = be.empty(flat, x.dtype)
-        be.run("affine", x.reshape(flat), np.ones(C, x.dtype), -mean, None, centred, ACTIVATIONS[None])
-        be.run("affine", centred, slope.astype(x.dtype), offset.astype(x.dtype), near, dx.reshape(flat), ACTIVATIONS[None])
+        be.run("affine", x.reshape(flat), *there[:2], None, centred, ACTIVATIONS[None])
+        be.run("affine", centred, *there[2:], near, dx.reshape(flat), ACTIVATIONS[None])
     return dx, dscale, dshift
 
 

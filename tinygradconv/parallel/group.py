@@ -26,6 +26,7 @@ class Group:
 
     rank = 0
     size = 1
+    device = "cpu"                # whose arrays `start_sum` takes, beside NumPy's
 
     @property
     def leads(self) -> bool:

@@ -1,14 +1,13 @@
 """A group of ranks that have a GPU each: gradients are added by NCCL, from GPU to GPU; all else goes by the group that MPI made of them.
 
     with parallel.ranks() as host:
-        take_gpu(host)
-        group = NCCLGroup(host, backend_named("cuda"))
+        group = with_gpus(host)                            # before anything asks for a GPU
 
 A sum runs on a stream of its own. It begins once what was computed before it is there, and goes on beside what is computed after it, as
 large sums over MPI do on the CPU (buckets.py); `wait()` makes the GPU wait for it, and the host goes on at once.
 
 NCCL is reached by nccl4py, NVIDIA's own bindings, which are imported when a group is made. This is tested with stand-ins for NCCL and for
-the driver (tests/parallel/test_nccl.py). It has not run on GPUs.
+the driver (tests/parallel/test_nccl.py, test_gpus.py). It has not run on GPUs.
 """
 from __future__ import annotations
 
@@ -18,6 +17,8 @@ import socket
 from typing import Any
 
 import numpy as np
+
+from tinygradconv.backends import backend_named
 
 from .group import Done, Group
 
@@ -31,6 +32,8 @@ class NCCLGroup(Group):
     ranks get the same bits. Everything else, being small or on the host, is what `host` does; a small array on the GPU goes by way of the
     host. ImportError: nccl4py or NCCL is missing.
     """
+
+    device = "cuda"
 
     def __init__(self, host: Group, backend: Any) -> None:
         self.rank, self.size = host.rank, host.size
@@ -115,6 +118,24 @@ class _Memory:
     def __init__(self, array: Any) -> None:
         self.array = array                                        # keeps it alive
         self.__cuda_array_interface__ = {"shape": array.shape, "typestr": array.dtype.str, "data": (array.pointer, False), "version": 3}
+
+
+def with_gpus(host: Group) -> Group:
+    """The ranks of `host`, each with a GPU of its own; one alone as it is. Before anything asks for a GPU.
+
+    ValueError, on every rank: one has no GPU. ImportError: nccl4py or NCCL is missing.
+    """
+    if host.size == 1:
+        return host
+    taken, problem = take_gpu(host), ""
+    try:
+        backend_named("cuda")
+    except (RuntimeError, ImportError) as why:
+        problem = f"GPU {taken} of {socket.gethostname()}: {why}"
+    for rank, other in enumerate(host.exchange(problem)):
+        if other:
+            raise ValueError(f"rank {rank} of {host.size} cannot have {other}. Start as many ranks on a machine as it has GPUs")
+    return NCCLGroup(host, backend_named("cuda"))
 
 
 def take_gpu(group: Group) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tinygradconv.ops.join import concat
 from tinygradconv.ops.shard import Shard, sharded
 from tinygradconv.parallel import Group, check_equal, checksum
 from tinygradconv.parallel.group import share_of
@@ -15,14 +16,15 @@ from tinygradconv.tensor import Tensor
 
 from .accumulate import Accumulation
 from .evaluate import correct_of
+from .flat import cut, flattened
 from .state import Snapshot
-from .weights import weights_of
+from .weights import beside_weights, weights_of
 
 if TYPE_CHECKING:
     from .training import Training
 
 
-def gradients_of(training: Training, x: np.ndarray, labels: np.ndarray) -> tuple[float, dict[str, Tensor]]:
+def gradients_of(training: Training, x: np.ndarray | Tensor, labels: np.ndarray | Tensor) -> tuple[float, dict[str, Tensor]]:
     """(loss, its gradients by path) of the whole batch, of which x and labels are this rank's rows; `training.correct` counts all of it.
 
     Means are over the images of all ranks: a rank with n of N images has the weight n / N, and one without any computes on none, so that
@@ -41,10 +43,11 @@ def gradients_of(training: Training, x: np.ndarray, labels: np.ndarray) -> tuple
         share = (end - start) / count
         unasked = nullcontext() if end > start else settings(anomaly=False)               # the mean of no losses is NaN, and counts nothing
         with unasked, sharded(Shard(first + start, group if recipe.sync_batch_norm else None)):
-            y = training.model(Tensor.of(x[start:end]), train=True)
-            own = training.loss(y, Tensor.of(labels[start:end]))
+            images, classes = (x, labels) if parts == 1 else (x[start:end], labels[start:end])
+            y = training.model(beside_weights(training.model, images), train=True)
+            own = training.loss(y, beside_weights(training.model, classes))
             gradients.add(dict(zip(parameters, training.buckets.grad(own, list(parameters.values()), share))), count)
-        correct += correct_of((y[0] if isinstance(y, tuple) else y).numpy(), labels[start:end])
+        correct += correct_of((y[0] if isinstance(y, tuple) else y).numpy(), classes)
         loss += own.item() * (end - start) / total if end > start else 0.0
         if not recipe.sync_batch_norm:
             average_buffers(training.model, group, share)
@@ -58,12 +61,11 @@ def average_buffers(model: Any, group: Group, share: float) -> None:
     """Running statistics, each rank's of its own rows, become their mean over the ranks by their shares of the rows: the same on all."""
     if not model.buffers:
         return
-    flat = np.concatenate([np.asarray(t.numpy(), np.float64).reshape(-1) for t in model.buffers.values()]) * share
-    group.sum(flat)
-    start = 0
-    for path, t in model.buffers.items():
-        model.buffers[path] = Tensor.of(flat[start:start + t.size].reshape(t.shape).astype(t.dtype))
-        start += t.size
+    buffers, dtype, device = list(model.buffers.values()), *next((t.dtype, t.device) for t in model.buffers.values())
+    flat = concat([t.reshape(-1) for t in buffers]) if device == "cpu" else flattened(buffers)
+    means = flat.numpy().astype(np.float64) * share
+    group.sum(means)
+    model.buffers.update(zip(model.buffers, cut(Tensor.of(means.astype(dtype)).to(device), buffers)))
 
 
 def counted(group: Group, found: tuple[int, int] | None) -> tuple[int, int] | None:
@@ -78,9 +80,9 @@ def check_start(training: Training) -> None:
     if training.workers.size == 1:
         return
     device = getattr(training.model, "device", "cpu")
-    if device != "cpu":
-        raise ValueError(f"train: the model is on {device!r}, and {training.workers.size} ranks that train together learn on CPUs so far. "
-                         f"Use one process for the GPU, or model.to('cpu')")
+    if device != "cpu" and training.workers.device != device:
+        raise ValueError(f"train: the model is on {device!r}, but the {training.workers.size} ranks have no GPU each. Give them "
+                         f"workers=parallel.nccl.with_gpus(group) before the model is moved, or model.to('cpu')")
     spec = getattr(training.model, "spec", None)
     check_equal(training.workers, seed=training.seed, recipe=training.recipe.to_json(), data=training.data.checksum(),
                 model=None if spec is None else json.loads(spec.to_json()))

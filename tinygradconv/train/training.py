@@ -56,7 +56,7 @@ class Training:
         self.model, self.data, self.recipe, self.seed = model, data, recipe, seed
         self.workers = Group() if workers is None else workers
         self.buckets, shard = Buckets(self.workers), (self.workers.rank, self.workers.size)
-        device = "cpu" if self.workers.size > 1 else getattr(model, "device", "cpu")
+        device = getattr(model, "device", "cpu")
         self.loader = on_device(Loader.training(data, recipe.batch_size, seed, recipe.augment, workers=loader_workers, shard=shard), device)
         self.tester = on_device(Loader.testing(data, workers=loader_workers, shard=shard), device)
         self.steps = recipe.epochs * len(self.loader)
