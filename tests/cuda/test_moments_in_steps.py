@@ -16,8 +16,8 @@ from .convolutions import fresh, small
 __all__ = ["fresh", "small"]               # fixtures
 pytestmark = pytest.mark.usefixtures("small")
 
-BLOCK = Conv(3, 3, padding=1) >> BatchNorm() >> ReLU() >> Residual(Conv(3, 1, bias=False) >> BatchNorm()) >> ReLU()
-PAIR = Conv(3, 1) >> BatchNorm() >> ReLU()
+BLOCK = Conv(3, 3, padding=1, bias=False) >> BatchNorm() >> ReLU() >> Residual(Conv(3, 1, bias=False) >> BatchNorm()) >> ReLU()
+PAIR = Conv(3, 1, bias=False) >> BatchNorm() >> ReLU()
 SHAPE = 2, 3, 2
 
 
