@@ -33,12 +33,13 @@ _ours: dict[Any, bool] = {}               # module name: whether it belongs to t
 def users_frame() -> FrameType:
     """The innermost frame that is not this package's own: the line that a user wrote."""
     frame = _getframe()
+    known: dict[Any, bool] = _ours
     while True:
         names: dict[str, Any] = frame.f_globals
         name = names.get("__name__", "")
-        ours = _ours.get(name)
+        ours = known.get(name)
         if ours is None:
-            ours = _ours[name] = str(name).partition(".")[0] == "tinygradconv"
+            ours = known[name] = str(name).partition(".")[0] == "tinygradconv"
         outer = frame.f_back if ours else None
         if outer is None:
             return frame

@@ -171,11 +171,15 @@ class Primitive:
 
 def _record(op: Primitive, tensors: Sequence[Tensor], plan: tuple[Any, ...], y: Value, extra: tuple[Any, ...],
             options: dict[str, Any]) -> Node:
-    """The node of one call, keeping what is in the plan (what the rules of the live inputs ask for) and nothing more."""
+    """The node of one call, keeping what is in the plan (what the rules of the live inputs ask for) and nothing more.
+
+    `options` are this call's own dict; shapes and dtypes that rules ask for join them.
+    """
     kept: dict[str, Any] = {}
+    tensor: Value
     for name, source, i in plan:
         if source == "input" and tensors[i] is not None:
-            tensor: Value = tensors[i]
+            tensor = tensors[i]
             storage: Storage = tensor.stored()
             kept[name] = tensor, storage.version
         elif source == "y":
@@ -183,8 +187,11 @@ def _record(op: Primitive, tensors: Sequence[Tensor], plan: tuple[Any, ...], y: 
             kept[name] = tensor_of(y.data, None, storage), storage.version
         elif source == "byproduct":
             kept[name] = tensor_of(extra[i]), 0
+        elif tensors[i] is None:
+            options[name] = None
         else:
-            options = {**options, name: getattr(tensors[i], source, None)}
+            tensor = tensors[i]
+            options[name] = shape_of(tensor.data) if source == "shape" else dtype_of(tensor.data)
     parents = []
     for tensor in tensors:
         parents.append(None if tensor is None else tensor.node)

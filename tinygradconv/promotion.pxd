@@ -2,5 +2,8 @@
 from tinygradconv.arrays cimport dtype_of
 from tinygradconv.tensor cimport Value, tensor_of
 
+cpdef as_tensor(str op, str name, value)
 cpdef as_tensors(str op, names, values, optional=*)
+cpdef floating_tensors(str op, names, values)
 cpdef promoted(str op, values)
+cpdef number(value, dtype)

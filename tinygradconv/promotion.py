@@ -50,6 +50,13 @@ def as_tensors(op: str, names: Sequence[str], values: Sequence[Any], optional: C
             for name, value in zip(names, values)]
 
 
+def floating_tensors(op: str, names: Sequence[str], values: Sequence[Any]) -> Sequence[Tensor]:
+    """Each value as a tensor of one floating dtype: the widest among them, and float32 where all are integers."""
+    tensors = promoted(op, as_tensors(op, names, values))
+    dtype = floating_result(tensors[0].data.dtype)
+    return tensors if tensors[0].data.dtype == dtype else [tensor.astype(dtype) for tensor in tensors]
+
+
 def as_tensor(op: str, name: str, value: Any) -> Tensor:
     """One value as a tensor: a tensor as it is, an array or a number as a constant."""
     return value if type(value) is Tensor else _constant(op, name, value)

@@ -131,7 +131,7 @@ def _scratch(call: _Call, sizing: Callable[..., int], first: Any, last: Any, key
         if len(call.sizes) >= MOST_REMEMBERED:
             call.sizes.clear()
         wanted = call.sizes[key] = sizing(first, last)
-    return memory.array((wanted,), BYTES)
+    return memory.empty((wanted,), BYTES)
 
 
 def _with_packed(call: _Call, kernel: str, arguments: tuple[Any, ...], kept: dict[Any, Any] | None) -> tuple[Any, ...]:
@@ -151,6 +151,8 @@ def _with_packed(call: _Call, kernel: str, arguments: tuple[Any, ...], kept: dic
 
 class CPUBackend:
     """NumPy arrays, Cython kernels."""
+
+    __slots__ = ("_calls",)                   # with no dict of its own to look into, its methods are found faster
 
     name = "cpu"
     empty = staticmethod(memory.empty)        # an array to be filled: from the pool where it is large, so that a step meets no fresh pages

@@ -16,7 +16,8 @@ from tinygradconv.geometry import Pair, integer, pair
 from tinygradconv.ops.gather import scatter_add_flat
 from tinygradconv.ops.pool import avg_pool2d, max_pool2d
 from tinygradconv.ops.spelling import numpy_names
-from tinygradconv.ops.windows import floating_tensors, row_image, row_pair
+from tinygradconv.ops.windows import row_image, row_pair
+from tinygradconv.promotion import floating_tensors
 from tinygradconv.tensor import Tensor
 
 MOST_PLACES = 2**16          # along one axis; the windows are listed one by one

@@ -15,7 +15,7 @@ from tinygradconv.ops.activation import relu
 from tinygradconv.ops.bias import activation_slope, checked_activation
 from tinygradconv.ops.elementwise import sqrt, square
 from tinygradconv.ops.spelling import numpy_names
-from tinygradconv.ops.windows import floating_tensors
+from tinygradconv.promotion import floating_tensors
 from tinygradconv.tensor import Tensor
 
 __all__ = ["batch_norm", "batch_norm_inference"]

@@ -8,7 +8,8 @@ from tinygradconv.geometry import Conv2dGeometry, Padding, Pair, integer, pair, 
 from tinygradconv.ops.bias import checked_activation
 from tinygradconv.ops.conv_core import conv2d_forward, conv2d_grad_input, fused
 from tinygradconv.ops.spelling import numpy_names
-from tinygradconv.ops.windows import floating_tensors, frozen, row_image, row_padding, row_pair
+from tinygradconv.ops.windows import frozen, row_image, row_padding, row_pair
+from tinygradconv.promotion import floating_tensors
 from tinygradconv.tensor import Tensor
 
 

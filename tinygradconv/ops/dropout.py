@@ -14,7 +14,7 @@ from tinygradconv.autodiff import primitive
 from tinygradconv.geometry import integer
 from tinygradconv.ops.random import word64
 from tinygradconv.ops.spelling import numpy_names
-from tinygradconv.ops.windows import floating_tensors
+from tinygradconv.promotion import floating_tensors
 from tinygradconv.tensor import Tensor
 
 

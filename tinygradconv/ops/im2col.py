@@ -12,7 +12,8 @@ from typing import Any
 from tinygradconv.autodiff import primitive
 from tinygradconv.geometry import Padding, Pair, WindowGeometry, integer, pair
 from tinygradconv.ops.spelling import numpy_names
-from tinygradconv.ops.windows import floating_tensors, window_geometry
+from tinygradconv.ops.windows import window_geometry
+from tinygradconv.promotion import floating_tensors
 from tinygradconv.tensor import Tensor
 
 

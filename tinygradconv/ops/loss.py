@@ -22,8 +22,7 @@ from tinygradconv.ops.elementwise import abs, less_equal, square, where
 from tinygradconv.ops.reduce import mean, sum
 from tinygradconv.ops.softmax import log_softmax, softmax
 from tinygradconv.ops.spelling import numpy_names
-from tinygradconv.ops.windows import floating_tensors
-from tinygradconv.promotion import as_tensor
+from tinygradconv.promotion import as_tensor, floating_tensors
 from tinygradconv.tensor import Tensor
 
 NOBODYS = -2**63                                            # the label to ignore where none is

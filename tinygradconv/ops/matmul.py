@@ -11,8 +11,7 @@ from tinygradconv.autodiff import Primitive, primitive, recording
 from tinygradconv.backends import ACTIVATIONS
 from tinygradconv.ops.bias import activation_slope, bias_backward, checked_activation
 from tinygradconv.ops.shape import broadcast_to, expand_dims, reshape
-from tinygradconv.ops.windows import floating_tensors
-from tinygradconv.promotion import as_tensors, result_dtype
+from tinygradconv.promotion import as_tensors, floating_tensors, result_dtype
 from tinygradconv.tensor import Tensor, Value
 
 

@@ -20,7 +20,7 @@ from tinygradconv.ops.elementwise import square
 from tinygradconv.ops.pool import sum_pool2d
 from tinygradconv.ops.shape import as_axes
 from tinygradconv.ops.spelling import numpy_names
-from tinygradconv.ops.windows import floating_tensors
+from tinygradconv.promotion import floating_tensors
 from tinygradconv.tensor import Tensor
 
 __all__ = ["batch_norm", "batch_norm_inference", "group_norm", "layer_norm", "local_response_norm"]

@@ -21,7 +21,8 @@ from tinygradconv.autodiff import primitive
 from tinygradconv.geometry import Padding, Pair, WindowGeometry
 from tinygradconv.ops.elementwise import abs, sqrt, square, where
 from tinygradconv.ops.spelling import numpy_names
-from tinygradconv.ops.windows import floating_tensors, row_image, row_padding, row_pair, window_geometry
+from tinygradconv.ops.windows import row_image, row_padding, row_pair, window_geometry
+from tinygradconv.promotion import floating_tensors
 from tinygradconv.tensor import Tensor
 
 

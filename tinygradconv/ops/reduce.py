@@ -143,8 +143,10 @@ def start(name: str, x: Any, axis: Axis, *, floating: bool = False) -> tuple[Ten
 
 def count(x: Tensor, axes: tuple[int, ...]) -> int:
     """How many values of x a reduction over `axes` puts into one."""
-    shape = shape_of(x.data)
-    return math.prod([shape[i] for i in axes])
+    shape, n = shape_of(x.data), 1
+    for i in axes:
+        n *= shape[i]
+    return n
 
 
 def _some(name: str, x: Tensor, axes: tuple[int, ...]) -> None:
@@ -191,7 +193,7 @@ def _position(name: str, x: Any, axis: int | None, keepdims: bool) -> Tensor:
         y = _arg(x, op=name, axis=axes[0])
     else:
         raise ValueError(f"{name}: axis must be one integer or None, got {axis!r}")
-    return reshape(y, (kept if keepdims else dropped)(x.shape, axes))
+    return reshape(y, kept(x.shape, axes) if keepdims else dropped(x.shape, axes))
 
 
 @numpy_names

@@ -26,6 +26,8 @@ def as_axes(name: str, axis: Any, ndim: int) -> tuple[int, ...]:
     """`axis` (None for all, an integer, or several) as a tuple of different axes in 0 … ndim − 1."""
     if axis is None:
         return tuple(range(ndim))
+    if type(axis) is int and -ndim <= axis < ndim:                       # the commonest case
+        return (axis % ndim,)
     axes = []
     for one in axis if isinstance(axis, (tuple, list)) else (axis,):
         if type(one) is not int:                                         # most are

@@ -16,7 +16,7 @@ from tinygradconv.ops.batch_norm import operands, positive
 from tinygradconv.ops.bias import activation_slope, checked_activation
 from tinygradconv.ops.elementwise import sqrt, square
 from tinygradconv.ops.spelling import numpy_names
-from tinygradconv.ops.windows import floating_tensors
+from tinygradconv.promotion import floating_tensors
 from tinygradconv.tensor import Tensor
 
 __all__ = ["all_reduce_sum", "sync_batch_norm"]

@@ -1,25 +1,13 @@
-"""What the ops with sliding windows share: floating operands of one dtype, and one axis treated as an image of one row."""
+"""What the ops with sliding windows share: remembered geometries, and one axis treated as an image of one row."""
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from tinygradconv.geometry import WindowGeometry, integer
-from tinygradconv.promotion import as_tensors, floating_result
 from tinygradconv.tensor import Tensor
-
-
-def floating_tensors(where: str, names: Sequence[str], values: Sequence[Any]) -> list[Tensor]:
-    """The operands as tensors of one floating dtype: the widest among them, and float32 where all are integers."""
-    tensors = as_tensors(where, names, values)
-    dtypes = [tensor.data.dtype for tensor in tensors]
-    if dtypes[0].kind == "f" and dtypes.count(dtypes[0]) == len(dtypes):     # the commonest case
-        return tensors
-    dtype = floating_result(*dtypes)
-    return [tensor if own == dtype else tensor.astype(dtype) for tensor, own in zip(tensors, dtypes)]
 
 
 def frozen(value: Any) -> Any:
