@@ -3,7 +3,7 @@
 Bytes moved for each float32 of the matrix (M, C):
 
     batch norm forward     12: sums read x (4), values read x and write y (8); with a residual 16
-      behind a convolution  8: it has left the sums (conv/moments.py); with a residual 12
+      behind a convolution  8: it has left the sums (conv/moments.py), ⅛ to ¼ written and read; with a residual 12
     batch norm backward    20: sums read g and x (8), values read them and write dx (12); with ReLU, which reads y, 28;
                            with a residual too, 28: sums write dz (4), and values read that in place of g and y
     affine                  8; with a residual 12
