@@ -12,11 +12,11 @@ from __future__ import annotations
 from functools import cache
 
 from ..cuda.division import divided
+from ..cuda.engines import SASS, engine_of, type_of
 from ..cuda.language import CudaKernel, DeviceFunction, Scalar, cuda, device, float64, int32, kernel, ptx
 from ..cuda.tiles import quotient
 from .finish import after, finish
 from .loaders import WINDOWS, channels_as_lines, pixels_as_lines, rows_of_lines, taps_as_lines
-from .modes import SASS, engine_of, type_of
 from .moments import MOMENTS, ROOM, leave, tally
 
 GEOMETRY = ", ".join(f"{name}: int64" for name in WINDOWS)

@@ -2,8 +2,7 @@
 
     correlate.py   the three kernels: where a block's tile is, what its loop is given, what becomes of its sums
     loaders.py     how the columns, and the weights, are found in memory
-    modes.py       the tiles of each precision, and which of them a size gets
-    layout.py      grids, and the numbers that the kernels are told
+    layout.py      the tiles that a size gets, grids, and the numbers that the kernels are told
     finish.py      scale, bias, residual, activation; sums that were made in parts
     moments.py     what a batch norm behind it needs to know of the result
 
@@ -13,13 +12,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..cuda.engines import mode_of, type_of
 from ..cuda.host import address, blocks, vector_width
 from ..cuda.language import float32, float64
 from ..depthwise import cuda as few
 from . import layout
 from .correlate import forward_tiles, grad_input_tiles, grad_weight_tiles
 from .finish import add_parts, added, after_arguments
-from .modes import SHAPES, mode_of, type_of
 from .moments import MOMENTS
 
 FEW = 16                                   # pairs of channels in a group, beyond which tiles pay
@@ -27,7 +26,7 @@ FEW = 16                                   # pairs of channels in a group, beyon
 
 def configurations() -> list[tuple[Any, tuple[Any, ...]]]:
     """(template, constants) of every kernel that these host functions launch."""
-    made = [(template, (mode, shape, vector)) for (mode, vector), shapes in SHAPES.items() for shape, _ in shapes
+    made = [(template, (mode, shape, vector)) for (mode, vector), shapes in layout.SHAPES.items() for shape, _ in shapes
             for template in (forward_tiles, grad_input_tiles, grad_weight_tiles)]
     return [*made, (add_parts, (float32,)), (add_parts, (float64,))]
 

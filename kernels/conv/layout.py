@@ -1,4 +1,4 @@
-"""What a convolution's launch is told of its geometry: the grid, how k is cut, and the numbers that the kernels of correlate.py take.
+"""What a convolution's launch is told of its geometry: tiles, grid, how k is cut, and the numbers that the kernels of correlate.py take.
 
 All of it is a function of the geometry, the mode and the width of loads, and is worked out once for each; a layer's next step finds it.
 """
@@ -8,10 +8,21 @@ import math
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from ..cuda.core_tiles import CoreShape
 from ..cuda.division import LARGEST, reciprocal
+from ..cuda.engines import Choice, Plan, plan
 from ..cuda.host import blocks
-from .modes import Plan, plan
+from ..cuda.tiles import Shape
 
+# Tiles for each mode and width of loads, with how much of a multiprocessor they put to use (engines.py): a large tile reads shared memory
+# less often for each product, a narrow one does not compute columns that are not there.
+SHAPES: dict[tuple[str, int], tuple[Choice, ...]] = {
+    ("float32", 4): ((CoreShape(128, 128, 8, 8, 1), 1.0), (CoreShape(128, 64, 8, 4, 2), 0.85), (CoreShape(128, 16, 8, 4, 4), 0.55)),
+    ("float32", 1): ((CoreShape(64, 32, 4, 4, 2), 1.0),),
+    ("float64", 1): ((CoreShape(64, 32, 4, 4, 2), 1.0),),
+    ("tf32", 4): ((Shape(128, 128, 64, 32), 1.0), (Shape(128, 64, 32, 32), 0.8)),
+    ("bf16", 4): ((Shape(128, 128, 64, 32), 1.0), (Shape(128, 64, 32, 32), 0.8)),
+}
 MOST_CELLS, MOST_PIXELS = 1 << 30, LARGEST - 4096      # along an axis of a padded image; of all images: a last tile may reach further
 
 MOST_STEPS = 1 << 15                       # in a stride: two of them are multiplied in 32 bits
@@ -26,12 +37,17 @@ class Layout(NamedTuple):
     numbers: tuple[int, ...]
 
 
+def planned(mode: str, vector: int, products: int, M: int, N: int, K: int) -> Plan:
+    """The tiles of `products` matrix products of M × K by K × N, and how k is cut."""
+    return plan(SHAPES[mode, vector], products, M, N, K)
+
+
 @lru_cache(maxsize=4096)
 def forward(geo: Any, mode: str, vector: int) -> Layout:
     """For forward_tiles: pixels of y × output channels, k the taps and channels."""
     check("conv2d", geo)
     lines, K, wide = geo.N * geo.OH * geo.OW, geo.kh * geo.kw * (geo.C // geo.groups), geo.O // geo.groups
-    return _tiled(plan(mode, vector, geo.groups, lines, wide, K), geo.groups, lines, wide, (*_windows(geo, lines), wide, geo.O, K))
+    return _tiled(planned(mode, vector, geo.groups, lines, wide, K), geo.groups, lines, wide, (*_windows(geo, lines), wide, geo.O, K))
 
 
 @lru_cache(maxsize=4096)
@@ -39,7 +55,7 @@ def grad_weight(geo: Any, mode: str, vector: int) -> Layout:
     """For grad_weight_tiles: taps and channels × output channels, k the pixels of y."""
     check("conv2d_grad_weight", geo)
     lines, K, wide = geo.kh * geo.kw * (geo.C // geo.groups), geo.N * geo.OH * geo.OW, geo.O // geo.groups
-    return _tiled(plan(mode, vector, geo.groups, lines, wide, K), geo.groups, lines, wide, (*_windows(geo, lines), wide, geo.O, K))
+    return _tiled(planned(mode, vector, geo.groups, lines, wide, K), geo.groups, lines, wide, (*_windows(geo, lines), wide, geo.O, K))
 
 
 @lru_cache(maxsize=4096)
@@ -53,7 +69,7 @@ def grad_input(geo: Any, mode: str, vector: int) -> Layout:
                geo.top, geo.left, geo.kh, geo.kw, geo.H, geo.W, wide, geo.groups, geo.OH, geo.OW, geo.O, *_divisor(depth),
                *_divisor(most), reciprocal(max(1, most - 1)), -(geo.dy * apart_y // geo.sy), -(geo.dx * apart_x // geo.sx),
                apart_y * geo.kw * wide * geo.O, apart_x * wide * geo.O)
-    return _tiled(plan(mode, vector, products, lines, wide, most_y * most * depth), products, lines, wide, numbers)
+    return _tiled(planned(mode, vector, products, lines, wide, most_y * most * depth), products, lines, wide, numbers)
 
 
 def check(name: str, geo: Any) -> None:

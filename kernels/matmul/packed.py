@@ -16,7 +16,7 @@ from ..cuda.language import CudaKernel, DeviceFunction, cuda, device, float32, k
 from ..cuda.tiles import Shape, multiplier, quotient, spread, tile_at
 from .pack import LINES, PANEL, STEPS, packed
 from .pack import configurations as pack_configurations
-from .tensor_cores import store_pair
+from .tiled import store_pair
 
 SHAPE = Shape(LINES, 2 * LINES, 64, 64, depth=128)
 RING = 3                                   # steps in shared memory
@@ -53,7 +53,7 @@ def copy_step(ring: int) -> DeviceFunction:
 @cache
 def packed_product() -> CudaKernel:
     """y[n] = act(A[n] · B[n] + bias) of panels. A block for each tile of y."""
-    multiply, put, copy, count = multiplier("bf16", SHAPE, True, True), spread(SHAPE, store_pair()), copy_step(RING), SHAPE.sums
+    multiply, put, copy, count = multiplier("bf16", SHAPE, True, True), spread(SHAPE, store_pair(float32)), copy_step(RING), SHAPE.sums
 
     @kernel(PARAMETERS, threads=THREADS, shared=RING * STRIP * 2, requires=("HMMA", "LDGSTS", "LDSM"))
     def packed_product(a, b, bias, y, M, N, rows, columns, deep, with_bias, activation):

@@ -23,7 +23,7 @@ from ..cuda.language import CudaKernel, cuda, float32, kernel, ptx, uint16
 from ..cuda.tiles import Shape, quotient, spread, tile_at
 from .pack import LINES, PANEL
 from .packed import PARAMETERS, STRIP, THREADS, copy_step
-from .tensor_cores import store_pair
+from .tiled import store_pair
 
 RING = 4                                   # steps in shared memory
 AHEAD = RING - 2                           # steps that are on their way
@@ -34,7 +34,7 @@ SHAPE = Shape(LINES, COLUMNS, 16, COLUMNS, depth=128)         # how the sums lie
 @cache
 def warpgroup_product() -> CudaKernel:
     """y[n] = act(A[n] · B[n] + bias) of panels. A block for each tile of y."""
-    put, copy, count = spread(SHAPE, store_pair()), copy_step(RING), SHAPE.sums
+    put, copy, count = spread(SHAPE, store_pair(float32)), copy_step(RING), SHAPE.sums
     rows_of_one = PANEL // 2                                               # numbers of A that a warpgroup multiplies
 
     @kernel(PARAMETERS, threads=THREADS, shared=RING * STRIP * 2, requires=("HGMMA", "LDGSTS"), only="sm_90a")

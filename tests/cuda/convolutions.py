@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tinygradconv.kernels.conv import correlate, layout, modes, reference
+from tinygradconv.kernels.conv import correlate, layout, reference
 from tinygradconv.kernels.conv import cuda as kernels
 from tinygradconv.kernels.cuda.core_tiles import CoreShape
 
@@ -31,7 +31,7 @@ def fresh():
 @pytest.fixture
 def small(monkeypatch):
     """Everything runs in the smallest tiles."""
-    monkeypatch.setattr(modes, "SHAPES", SMALLEST)
+    monkeypatch.setattr(layout, "SHAPES", SMALLEST)
 
 
 def geometry(x_shape, kernel_size, O, stride=1, groups=1, **more):

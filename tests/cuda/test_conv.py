@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tinygradconv.kernels.conv import cuda as kernels
-from tinygradconv.kernels.conv import layout, modes
+from tinygradconv.kernels.conv import layout
 
 from .convolutions import DEVICE, PLAIN, SMALL, SMALLEST, TEMPLATES, check, fresh, geometry, launched, small
 
@@ -56,7 +56,7 @@ def geometries(draw, channels=(1, 2, 3, 4, 8)):
 @given(geo=geometries(), dtype=st.sampled_from([np.float32, np.float64]))
 def test_convolutions_are_the_references(geo, dtype):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(modes, "SHAPES", SMALLEST)
+        patch.setattr(layout, "SHAPES", SMALLEST)
         check(geo, dtype)
 
 

@@ -5,10 +5,10 @@ from functools import cache
 
 import numpy as np
 import pytest
-from tinygradconv.kernels.conv import correlate, modes
+from tinygradconv.kernels.conv import correlate, layout
 from tinygradconv.kernels.conv import cuda as conv
 from tinygradconv.kernels.conv import moments as conv_moments
-from tinygradconv.kernels.cuda import columns
+from tinygradconv.kernels.cuda import columns, engines
 from tinygradconv.kernels.cuda import moments as cuda_moments
 from tinygradconv.kernels.cuda.tiles import Shape
 from tinygradconv.kernels.norm import cuda as norm
@@ -46,7 +46,7 @@ class Counting(EmulatedDevice):
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
     """Everything runs in small tiles."""
-    monkeypatch.setattr(modes, "SHAPES", SMALLEST | ONE_WARP)
+    monkeypatch.setattr(layout, "SHAPES", SMALLEST | ONE_WARP)
 
 
 def convolved(geo, dtype=np.float32, precision="fp32", kernels=conv, bias=0.0, after=0, spoilt=None):
@@ -118,10 +118,10 @@ def test_a_relu_comes_before_the_sums():
     check(GROUPS, after=1)
 
 
-@pytest.mark.parametrize("mode, vector, shape", [(*key, shape) for key, shapes in modes.SHAPES.items() for shape, _ in shapes[-1:]
+@pytest.mark.parametrize("mode, vector, shape", [(*key, shape) for key, shapes in layout.SHAPES.items() for shape, _ in shapes[-1:]
                                                  if key[0].startswith("float")])
 def test_tiles_as_they_are(mode, vector, shape, monkeypatch):
-    monkeypatch.setattr(modes, "SHAPES", {(mode, vector): ((shape, 1.0),)})
+    monkeypatch.setattr(layout, "SHAPES", {(mode, vector): ((shape, 1.0),)})
     check(geometry((2, 3, 23, 4), 1, 4) if vector > 1 else geometry((1, 3, 23, 3), 1, 5), np.dtype(mode).type, bias=1e4)
 
 
@@ -141,8 +141,8 @@ def test_many_parts_become_few_before_they_are_read_by_every_block():
 
 
 def test_no_sums_are_left_where_k_is_cut_or_groups_are_few_and_the_batch_norm_makes_them(monkeypatch):
-    monkeypatch.setattr(modes, "PART", 8)
-    monkeypatch.setattr(modes, "UNIT", 16)
+    monkeypatch.setattr(engines, "PART", 8)
+    monkeypatch.setattr(engines, "UNIT", 16)
     for geo in (geometry((1, 4, 5, 4), 3, 4, padding=1), geometry((1, 4, 4, 5), 3, 5, groups=5, padding=1)):
         y, left, device = convolved(geo)
         assert not left

@@ -4,9 +4,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tinygradconv.kernels.conv import correlate, loaders, modes
+from tinygradconv.kernels.conv import correlate, loaders
 from tinygradconv.kernels.conv import cuda as kernels
-from tinygradconv.kernels.cuda import core_tiles, main_loop
+from tinygradconv.kernels.cuda import core_tiles, engines, main_loop
 from tinygradconv.kernels.cuda.emulator import InvalidAddress, KernelFault, Race
 
 from .convolutions import check, fresh, geometry, small
@@ -47,7 +47,7 @@ def plant(monkeypatch, module, old, new):
     change = module, old, new, max(1, Path(module.__file__).read_text().count(old))
     module = core_tiles if module is main_loop else module                              # the one of its users that is tried here
     made = mutant_of_several([main_loop, module] if module is core_tiles else [module], change)
-    for user in (modes, correlate, kernels):
+    for user in (engines, correlate, kernels):
         for name, value in list(vars(user).items()):
             if callable(value) and getattr(value, "__module__", None) == module.__name__ and hasattr(made, name):
                 monkeypatch.setattr(user, name, getattr(made, name))

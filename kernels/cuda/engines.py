@@ -1,27 +1,22 @@
-"""In which precision, and in which tiles, a convolution is computed on the GPU: a function of its sizes alone."""
+"""What multiplies in each mode, and in which tiles: a function of the sizes alone.
+
+CUDA cores in exact "float32" and "float64" (core_tiles.py), tensor cores in "tf32" and "bf16" (tiles.py).
+"""
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from ..cuda.core_tiles import CoreShape, core_spread, core_tile
-from ..cuda.host import blocks
-from ..cuda.language import DeviceFunction, Scalar, float32, float64
-from ..cuda.loading import Loader
-from ..cuda.tiles import Shape, spread, tile
+from .core_tiles import CoreShape, core_spread, core_tile
+from .host import blocks
+from .language import DeviceFunction, Scalar, float32, float64
+from .loading import Loader
+from .tiles import Shape, spread, tile
 
-# Tiles for each mode and width of loads, with how much of a multiprocessor they put to use (estimates, to be measured): a large tile reads
-# shared memory less often for each product, a narrow one does not compute columns that are not there.
-SHAPES: dict[tuple[str, int], tuple[tuple[tuple[int, ...], float], ...]] = {
-    ("float32", 4): ((CoreShape(128, 128, 8, 8, 1), 1.0), (CoreShape(128, 64, 8, 4, 2), 0.85), (CoreShape(128, 16, 8, 4, 4), 0.55)),
-    ("float32", 1): ((CoreShape(64, 32, 4, 4, 2), 1.0),),
-    ("float64", 1): ((CoreShape(64, 32, 4, 4, 2), 1.0),),
-    ("tf32", 4): ((Shape(128, 128, 64, 32), 1.0), (Shape(128, 64, 32, 32), 0.8)),
-    ("bf16", 4): ((Shape(128, 128, 64, 32), 1.0), (Shape(128, 64, 32, 32), 0.8)),
-}
 SASS = {"tf32": "HMMA.1688.F32.TF32", "bf16": "HMMA.16816.F32.BF16"}
 MULTIPROCESSORS = 128                      # that are to be kept busy: a number for all GPUs, so that all of them compute the same bits
 PART = 256                                 # of k, at least, where it is cut
 UNIT = 64                                  # parts are multiples of it: of the step of every loop
+Choice = tuple[tuple[int, ...], float]     # a shape of tiles, and how much of a multiprocessor they put to use (estimates, to be measured)
 
 
 class Engine(NamedTuple):
@@ -70,7 +65,7 @@ def at_once(shape: tuple[int, ...]) -> int:
     return shape.at_once if isinstance(shape, CoreShape) else 1 if Shape(*shape).sums > 32 else 2
 
 
-def plan(mode: str, vector: int, products: int, M: int, N: int, K: int) -> Plan:
+def plan(choices: tuple[Choice, ...], products: int, M: int, N: int, K: int) -> Plan:
     """How `products` matrix products of M × K by K × N are best made, as far as their sizes tell.
 
     The time of each choice is that of a multiprocessor's blocks, one after the other: what their tiles compute, parts of them that are not
@@ -82,11 +77,14 @@ def plan(mode: str, vector: int, products: int, M: int, N: int, K: int) -> Plan:
         parts = max(1, min(K // PART, 2 * MULTIPROCESSORS * at_once(shape) // max(tiles, 1)))
         return parts, tiles * parts / MULTIPROCESSORS
 
-    def time(choice: tuple[tuple[int, ...], float]) -> float:
+    def time(choice: Choice) -> float:
         shape, use = choice
         parts, each = cut(shape)
         return shape[0] * shape[1] / use * max(each, at_once(shape) / 2, 1.0) / parts
 
-    shape = min(SHAPES[mode, vector], key=time)[0]
+    shape = min(choices, key=time)[0]
     part = max(UNIT, blocks(blocks(K, cut(shape)[0]), UNIT) * UNIT)
     return Plan(shape, max(1, blocks(K, part)), part)
+
+
+__all__ = ["SASS", "Choice", "Engine", "Plan", "at_once", "engine_of", "mode_of", "plan", "type_of"]
