@@ -2,12 +2,11 @@
 
     python .ci/other_machines.py            all of them, or those that are named:
 
-    wide       the 64-byte vectors and 32 registers of AVX-512, compiled to pairs of AVX2 instructions
-    serial     built without OpenMP
+    wide       the 64-byte vectors and 32 registers of AVX-512, compiled to pairs of AVX2 instructions, and built without OpenMP
     aarch64    cross-compiled for 64-bit ARM (NEON), run under qemu-user
 
-wide and serial need an x86-64 with AVX2. aarch64 needs Debian's packages gcc-aarch64-linux-gnu, libc6-dev-arm64-cross, qemu-user-static and
-mmdebstrap. All need a C compiler, meson, ninja and Cython. Everything is written to the folder given by --at, and used again.
+wide needs an x86-64 with AVX2. aarch64 needs Debian's packages gcc-aarch64-linux-gnu, libc6-dev-arm64-cross, qemu-user-static and
+mmdebstrap. Both need a C compiler, meson, ninja and Cython. Everything is written to the folder given by --at, and used again.
 """
 from __future__ import annotations
 
@@ -25,16 +24,16 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 DEBIAN, PYTHON = "bookworm", "3.11"
-MACHINES = ("wide", "serial", "aarch64")
+MACHINES = ("wide", "aarch64")
 # -O1 where only the logic is in question, a third of the time of -O3; for ARM, what its users run.
-FLAGS = {"wide": ["-march=x86-64-v3", "-DTGC_BYTES=64", "-DTGC_REGISTERS=32", "-O1"], "serial": ["-march=x86-64-v3", "-O1"], "aarch64": []}
+FLAGS = {"wide": ["-march=x86-64-v3", "-DTGC_BYTES=64", "-DTGC_REGISTERS=32", "-O1"], "aarch64": []}
 TESTS = [f"tests/kernels/test_{idea}.py" for idea in ("conv", "winograd", "depthwise", "matmul", "pool", "norm", "bias", "elementwise",
                                                      "reduce", "softmax", "update", "random", "im2col", "warp", "normalize",
                                                      "adaptive")]
 # Left out: what compares two others, what looks for x86-64 instructions; and under emulation the large shapes, which take minutes.
-LEFT_OUT = {"wide": "torch or reference_is or packed_arithmetic", "serial": "torch or reference_is or packed_arithmetic",
+LEFT_OUT = {"wide": "torch or reference_is or packed_arithmetic",
             "aarch64": "torch or reference_is or packed_arithmetic or threads or divided or published or far_from_zero"}
-EXAMPLES = {"wide": 5, "serial": 5, "aarch64": 3}
+EXAMPLES = {"wide": 5, "aarch64": 3}
 # The variant is called "base"; an installed build, found in its place, would say otherwise.
 START = ("import sys, pytest, tinygradconv; from tinygradconv._compiled import isa; assert isa.variants() == ['base'], isa.__file__; "
          "sys.exit(pytest.main(sys.argv[1:]))")
@@ -84,7 +83,7 @@ def compile_one(at: Path, machine: str, c_file: Path, flags: list[str], varied: 
         compiler = ["aarch64-linux-gnu-gcc", "-I", at / f"debian/usr/include/python{PYTHON}", "-idirafter", at / "debian/usr/include"]
     else:
         compiler = ["cc", "-I", sysconfig.get_path("include")]
-    if machine == "serial":
+    if machine == "wide":
         flags = [flag for flag in flags if flag != "-fopenmp"]
     run(*compiler, "-w", "-shared", "-fPIC", *flags, *FLAGS[machine], "-DTGC_BASE_ONLY", f"-DPyInit_{idea}=PyInit_{name}",
         "-I", ROOT / "kernels", c_file, "-o", out / f"{name}.so")

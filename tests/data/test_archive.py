@@ -59,7 +59,7 @@ def test_wanted_members_come_and_others_are_passed_over(read):
     (archives.packed([(special("set/a", tarfile.GNUTYPE_SPARSE), b"")]), r"'set/a' is a link or a special file"),
     (archives.packed([(f"set/{i}", b"") for i in range(1001)]), r"has more than 1000 members"),
     (archives.packed([("set/a", bytes(2_000_000)), ("set/b", b"2")]), r"unpacks to more than the 2000000 bytes"),
-])
+], ids=lambda value: "archive" if isinstance(value, bytes) else None)        # its time stamp is in an archive
 def test_spoilt_and_hostile_archives_are_named(read, content, said):
     with pytest.raises(ValueError, match=r"set\.tar\.gz:? .*" + said if not said.startswith(":") else r"set\.tar\.gz" + said):
         read(content)

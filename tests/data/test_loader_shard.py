@@ -46,7 +46,7 @@ def photographs():
 @pytest.mark.parametrize("augment", [
     None, (Flip(),), (PadCrop(2),), (PadCrop(1, 6),), (RandomResizedCrop(),), (Cutout(3),), (ColorJitter(0.4, 0.4, 0.4), Flip()),
     (LIGHTING,), (Distort(0.2, 0.2, 0.1, 1.0),), (Normalize((1.0, 2.0, 3.0), (1.0, 1.0, 2.0)), Flip()), (Flip(), Mixup(0.4)),
-    (CutMix(), Flip()), shifted, (Brighter(), Flip())], ids=str)
+    (CutMix(), Flip()), shifted, (Brighter(), Flip())], ids=lambda augment: getattr(augment, "__name__", str(augment)))
 def test_the_shards_are_the_rows_of_the_whole_batch(photographs, augment, size):
     whole = Loader.training(photographs, 10, 5, augment, workers=0)                # batches of 10, 10 and 3
     shards = [Loader.training(photographs, 10, 5, augment, workers=rank % 2, shard=(rank, size)) for rank in range(size)]
