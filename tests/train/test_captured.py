@@ -21,7 +21,9 @@ from tinygradconv.backends.cuda.graph import sweep
 from tinygradconv.data.augment import Flip, Mixup, PadCrop
 from tinygradconv.spec import BatchNorm, Conv, Dense, Dropout, Flatten, ReLU
 from tinygradconv.train import Callback, GradientError, Interrupted, LossError, Run, Training, captured, clip_by_global_norm, loop, train
+from tinygradconv.train.callbacks import Callbacks
 from tinygradconv.train.evaluate import correct_of, correct_there
+from tinygradconv.train.record import Record
 from tinygradconv.train.weights import beside_weights, weights_of
 
 SPEC = Conv(3, 3, stride=2) >> BatchNorm() >> ReLU() >> Flatten() >> Dropout(0.2) >> Dense(3)
@@ -74,7 +76,11 @@ def trained(recipe, monkeypatch, textbook, seen=None, spec=SPEC, **options):
 
 def everything(training):
     """All that a snapshot would keep, but for the clock."""
-    state = training.state()
+    return bits(training.state())
+
+
+def bits(state):
+    """A state, without what the clock says."""
     arrays = {f"{part}.{name}": array.tobytes() for part in ("model", "optimizer", "ema") for name, array in getattr(state, part).items()}
     return {**arrays, "position": replace(state.position, seconds=0.0, waiting=0.0)}
 
@@ -138,6 +144,21 @@ def test_it_goes_on_from_a_snapshot_to_the_same_bits(gpu, tmp_path):
     assert ends[0] == ends[1] == ends[2]
 
 
+def test_a_snapshot_is_never_a_step_ahead_of_its_position(gpu, monkeypatch, tmp_path):
+    """Though it is found to be time for one when a step has begun, or not: what is kept is what the textbook has at that step."""
+    kept = []
+    for textbook in (True, False):
+        answers, states = iter([True, False, False] * 9), {}
+        monkeypatch.setattr(Callbacks, "look", lambda self, answers=answers: next(answers))
+        monkeypatch.setattr(Record, "looks", lambda self: True)
+        monkeypatch.setattr(Run, "save", lambda self, state, states=states: states.update({state.position.step: bits(state)}))
+        run = Run.create(tmp_path / str(textbook), {})
+        trained(replace(RECIPE, ema=0.9), monkeypatch, textbook, run=run)
+        kept.append(states)
+    assert len(kept[0]) == 13 and 5 < len(kept[1]) < 13
+    assert all(state == kept[0][step] for step, state in kept[1].items())
+
+
 # What is not finite.
 PLAIN = Conv(3, 3) >> ReLU() >> Flatten() >> Dense(3)
 
@@ -163,6 +184,8 @@ def steep(part):
 DIVERGING = {"loss": (PLAIN, RECIPE, 1e37, "the loss is nan at step 4 .* finite inputs gave inf .* in 3: Dense of the model"),
              "image": (SPEC, replace(RECIPE, ema=0.9), np.nan, "the loss is nan at step 3 .* an image of the batch is nan at index"),
              "gradient": (PLAIN, replace(RECIPE, ema=0.9), 1e20, "the gradient of 3.bias is -?(inf|nan)( at index .*)? at step 3 "),
+             "in a later epoch": (PLAIN, replace(RECIPE, warm_up=0.0, schedule="drops", schedule_options={"at": (0.5,), "factor": (1e36,)}),
+                                  90, r"the loss is nan at step 8 \(epoch 2, batch 4\): "),
              "clipped": (PLAIN, replace(RECIPE, clip=1.0), 1e20, "the gradient of 3.bias is -?(inf|nan)( at index .*)? at step 3 ")}
 
 
@@ -203,12 +226,15 @@ def test_a_step_that_cannot_be_captured_is_said_once_and_goes_on(gpu, monkeypatc
                         r"\S*test_captured.py:\d+ it reads values of the GPU on the host .*\n", capsys.readouterr().err)
 
 
-def test_memory_that_is_not_there_for_a_recording_is_said_and_training_goes_on(gpu, monkeypatch, capsys):
+@pytest.mark.parametrize("where", ["recording", "the first step"])
+def test_memory_that_is_not_there_is_said_and_training_goes_on(gpu, monkeypatch, capsys, where):
+    """In the first step it is missed when the network has run: that pass counts for nothing."""
     def full(*_):
         raise MemoryError("no memory on the GPU for an array of 7 bytes")
     expected = trained(RECIPE, monkeypatch, True)
     with monkeypatch.context() as patch:
-        patch.setattr(sys.modules["tinygradconv.capture"], "_Recorded", full)
+        place = (sys.modules["tinygradconv.capture"], "_Recorded") if where == "recording" else (captured, "flattened")
+        patch.setattr(*place, full)
         assert trained(RECIPE, monkeypatch, False) == expected
     assert capsys.readouterr().err.count("steps are not captured, each kernel is started by itself: no memory on the GPU") == 1
 
