@@ -4,7 +4,9 @@ Gradients are summed as the streams of the ranks come to it (test_nccl.py). One 
 """
 from __future__ import annotations
 
+import json
 import threading
+from contextlib import nullcontext
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -14,8 +16,9 @@ import pytest
 from tests.parallel.test_nccl import Backend, ranks_with_gpus, stand_in  # noqa: F401  (a fixture)
 from tests.parallel.threads import together
 from tests.train import toy
-from tinygradconv import Tensor, backends, grad
+from tinygradconv import Tensor, backends, grad, models, parallel
 from tinygradconv.backends.cpu import CPU
+from tinygradconv.cli import main
 from tinygradconv.data import DeviceLoader
 from tinygradconv.data.augment import Flip, PadCrop
 from tinygradconv.ops.sync_batch_norm import all_reduce_sum, sync_batch_norm
@@ -187,3 +190,24 @@ def test_with_a_gpu_each_they_are_a_group_that_adds_there(stand_in, monkeypatch)
     found = together(2, nccl.with_gpus)
     assert [(type(each), each.rank, each.size, each.device) for each in found] == [(nccl.NCCLGroup, rank, 2, "cuda") for rank in (0, 1)]
     assert sorted(taken) == [0, 1] == sorted(rank for _, rank, _ in stand_in.made)
+
+
+def test_the_command_gives_each_rank_its_gpu_and_goes_on_with_them(gpus, monkeypatch, tmp_path, capsys):
+    """`train … --device cuda` and `train --resume` under mpirun, two steps of an epoch of two; a plain network, as definitions are slow."""
+    asked, here, folder = [], threading.local(), str(tmp_path / "run")
+    monkeypatch.setattr(models, "get", lambda name, classes=10: (Flatten() >> Dense(classes), (28, 28, 1)))
+    monkeypatch.setattr(parallel, "ranks", lambda: nullcontext(here.group._host))
+    monkeypatch.setattr(nccl, "with_gpus", lambda host: asked.append(host.rank) or here.group)
+
+    def work(group, backend):
+        here.group = group
+        codes = [main(["train", "lenet5", "--device", "cuda", "--recipe", "sgd", "--epochs", "1", "--batch-size", "719", "--out",
+                       folder])]
+        codes.append(main(["train", "--resume", folder]))
+        return codes, sum(name == "assemble" for name in backend.ran)
+    assert gpus(2, work) == [([0, 0], 4)] * 2                                  # two batches to learn from, two to be tested by
+    assert sorted(asked) == [0, 0, 1, 1]
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2 and lines[0] == lines[1] and lines[0].startswith("test accuracy ")
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config["device"] == "cuda" and config["versions"]["ranks"] == "2"
