@@ -16,8 +16,8 @@ there are derivatives of every order.
 """
 from __future__ import annotations
 
-import heapq
 from collections.abc import Callable, Container, Mapping, Sequence
+from heapq import heapify, heappop, heappush
 from typing import Any
 
 import numpy as np
@@ -69,7 +69,7 @@ def pull_back(node: Node, op: Primitive, g: Tensor, cotangents: dict[Any, Any], 
         known = cotangents.get(parent)
         if known is None:
             cotangents[parent] = cotangent
-            heapq.heappush(waiting, (-parent.sequence if turns is None else turns.get(parent, -parent.sequence), parent))
+            heappush(waiting, (-parent.sequence if turns is None else turns.get(parent, -parent.sequence), parent))
         else:
             cotangents[parent] = known + cotangent
 
@@ -93,8 +93,8 @@ def _apply(node: Node, op: Primitive, rule: Callable[..., Any], g: Tensor, needs
 
 def _wanted(node: Node, useful: Container[Node] | None) -> tuple[str, ...]:
     """The names of the inputs whose cotangents are asked for."""
-    return tuple([name for name, parent in zip(node.op.inputs, node.parents)
-                  if parent is not None and (useful is None or parent in useful)])
+    names = node.op.inputs
+    return tuple([names[i] for i, parent in enumerate(node.parents) if parent is not None and (useful is None or parent in useful)])
 
 
 def _checked(op: Primitive, name: str, parent: Node, cotangent: Any) -> Tensor:
@@ -151,12 +151,12 @@ def propagate(cotangents: dict[Node, Tensor], *, useful: dict[Node, bool] | None
     what a node kept as soon as it has been used.
     """
     waiting = [(-node.sequence, node) for node in cotangents]
-    heapq.heapify(waiting)
+    heapify(waiting)
     anomaly = setting("anomaly")
     rest: dict[Node, Tensor] = {}
     node: Node
     while waiting:
-        node = heapq.heappop(waiting)[1]
+        node = heappop(waiting)[1]
         g = cotangents.pop(node)
         if node in stop:
             rest[node] = g
