@@ -1,6 +1,7 @@
 """What every test shares: hypothesis without deadlines (the machine may be slow), and the two CPU back ends as a fixture."""
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from pathlib import Path
@@ -8,6 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
+
+if "PYTEST_XDIST_WORKER" in os.environ:                # before OpenMP reads it, once: threads that look for work disturb others
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import tinygradconv as tgc
 
@@ -19,6 +23,12 @@ settings.load_profile("here")
 # A shell starts what runs in its background with Ctrl-C ignored, and programs that the tests start would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_finish() -> None:
+    """What is there now stays: a search for garbage, of which tests of memory make many, need not go through it each time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(params=["reference", "cpu"])
