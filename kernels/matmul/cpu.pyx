@@ -16,12 +16,13 @@ check_layout()
 
 def matmul(a, b, y, bint transpose_a, bint transpose_b):
     """reference.matmul. Each task packs the columns of b that it needs on its own stack, so there is nothing to wait for."""
-    cdef int kind = floating_kind(y)
+    cdef int kind = floating_kind(y), lead = 1 if (<ndarray?>y).axes == 3 else 0       # axes before a matrix's own
     cdef Product pro
     if kind == OTHER:
         reference.matmul(a, b, y, transpose_a, transpose_b)
         return
-    pro.batch, pro.M, pro.N, pro.K = length_of(y, 0, 3), length_of(y, 1, 3), length_of(y, 2, 3), length_of(a, 1 if transpose_a else 2, 3)
+    pro.batch, pro.M, pro.N = length_of(y, 0, 3) if lead else 1, length_of(y, lead, lead + 2), length_of(y, lead + 1, lead + 2)
+    pro.K = length_of(a, lead if transpose_a else lead + 1, lead + 2)
     pro.a_row, pro.a_term = 1 if transpose_a else pro.K, pro.M if transpose_a else 1
     pro.b_term, pro.b_column = 1 if transpose_b else pro.N, pro.K if transpose_b else 1
     pro.packed, pro.activation = False, 0

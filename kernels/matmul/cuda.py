@@ -17,6 +17,8 @@ def configurations() -> list[tuple[Any, tuple[Any, ...]]]:
 
 def matmul(device: Any, a: Any, b: Any, y: Any, transpose_a: bool, transpose_b: bool) -> None:
     """reference.matmul. A block for each tile of y."""
+    if len(y.shape) == 2:
+        a, b, y = a[None], b[None], y[None]
     _run(device, a, b, None, y, transpose_a, transpose_b, 0)
 
 

@@ -7,13 +7,13 @@ from ..epilogue import finish
 
 
 def matmul(a, b, y, transpose_a, transpose_b):
-    """y[n, i, j] = Σ_k a[n, i, k] · b[n, k, j]: one matrix product per leading index.
+    """y[n, i, j] = Σ_k a[n, i, k] · b[n, k, j]: one matrix product per leading index, or one alone where there is none.
 
-    a  (B, M, K), or (B, K, M) with `transpose_a`
-    b  (B, K, N), or (B, N, K) with `transpose_b`
-    y  (B, M, N), filled
+    a  (B, M, K), or (B, K, M) with `transpose_a`;  (M, K) or (K, M)
+    b  (B, K, N), or (B, N, K) with `transpose_b`;  (K, N) or (N, K)
+    y  (B, M, N), filled;                           (M, N)
     """
-    y[...] = np.matmul(a.transpose(0, 2, 1) if transpose_a else a, b.transpose(0, 2, 1) if transpose_b else b)
+    y[...] = np.matmul(a.swapaxes(-2, -1) if transpose_a else a, b.swapaxes(-2, -1) if transpose_b else b)
 
 
 def dense(x, w, bias, y, activation):

@@ -47,6 +47,17 @@ def test_reference_is_three_nested_loops(sizes, transposes):
     assert_close(by_reference(a, b, (B, M, N), transposes), want, 1e-13)
 
 
+@pytest.mark.parametrize("transposes", TRANSPOSES)
+def test_two_matrices_are_a_batch_of_one(transposes):
+    a, b = operands(1, 5, 7, 9, *transposes, np.float32)
+    want = by_reference(a, b, (1, 5, 9), transposes)[0]
+    np.testing.assert_array_equal(by_reference(a[0], b[0], (5, 9), transposes), want)
+    for module in COMPILED:
+        batch = by_cython(module, a, b, (1, 5, 9), transposes, "float")[0]
+        np.testing.assert_array_equal(by_cython(module, a[0], b[0], (5, 9), transposes, "float"), batch)
+        assert_close(batch, want, TOLERANCE["float"])
+
+
 @pytest.mark.parametrize("kind", TYPES)
 @pytest.mark.parametrize("module", COMPILED, ids=lambda module: module.__name__[-2:])
 @given(B=st.sampled_from((0, 1, 2, 5)), sizes=st.tuples(*(st.sampled_from(SIZES),) * 3), transposes=st.sampled_from(TRANSPOSES))
