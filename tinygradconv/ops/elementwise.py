@@ -48,7 +48,7 @@ def binary(kernel: str, doc: str, *, name: str | None = None, result: Any = None
 
     def forward(be: Any, a: Any, b: Any) -> Any:
         shape, other = shape_of(a), shape_of(b)
-        fits = shape == other or not other                      # the usual cases first
+        fits = shape == other or shape[len(shape) - len(other):] == other            # the usual cases: b like a, a row of it, a number
         if fits and result is None:
             y = be.like(a)
         else:
