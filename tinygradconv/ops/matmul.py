@@ -19,12 +19,7 @@ from tinygradconv.tensor import Tensor, Value
 def _matmul(be: Any, a: Any, b: Any, *, transpose_a: bool, transpose_b: bool) -> Any:
     """y = op(a) @ op(b), a (M, K) or (K, M), b (K, N) or (N, K); or a batch of such products, with one more axis in front."""
     rows, columns = shape_of(a), shape_of(b)
-    M, N = rows[-1 if transpose_a else -2], columns[-2 if transpose_b else -1]
-    if len(rows) == 2:
-        y = be.empty((M, N), dtype_of(a))
-        be.run("matmul", a[None], b[None], y[None], transpose_a, transpose_b)
-        return y
-    y = be.empty((a.shape[0], M, N), a.dtype)
+    y = be.empty((*rows[:-2], rows[-1 if transpose_a else -2], columns[-2 if transpose_b else -1]), dtype_of(a))
     be.run("matmul", a, b, y, transpose_a, transpose_b)
     return y
 
