@@ -17,6 +17,7 @@ from .group import Group
 
 STARTED = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MPI_LOCALNRANKS", "PMIX_RANK")       # Open MPI; MPICH, Intel MPI and srun; MPICH; PMIx
 FIRST_WORD = 1.0          # seconds that other ranks leave to rank 0, as an error is mostly everyone's, and should be said once
+HEARD = 0.5               # seconds for mpirun to hand on what was said: ended at once, MPICH's now and then drops it
 FAILED = 1
 
 
@@ -74,6 +75,7 @@ def ranks() -> Iterator[Group]:
             traceback.print_exc()
         said = " ".join(str(problem).split()) or type(problem).__name__
         print(f"tinygradconv: rank {group.rank} of {group.size}: {said}", file=sys.stderr, flush=True)
+        time.sleep(HEARD)
         group.end(FAILED)
     except KeyboardInterrupt:
         group.end(130)
