@@ -7,26 +7,14 @@ import numpy as np
 import pytest
 
 import tinygradconv as tgc
-from tests.cuda.emulated import DefinedBackend
+from tests.cuda.defined import calls, gpu
 from tinygradconv import backends
 from tinygradconv.backends.cuda.graph import ROWS, sweep
 from tinygradconv.remat import Counter
 from tinygradconv.train.ema import EMA
 from tinygradconv.train.optim import SGD, Adam
 
-
-@pytest.fixture
-def gpu(monkeypatch):
-    """A back end for "cuda" that computes here, when it is waited for."""
-    made = DefinedBackend()
-    monkeypatch.setitem(backends._made, "cuda", made)
-    yield made
-    gc.collect()
-    sweep()
-
-
-def calls(gpu, name):
-    return sum(call[0] == name for call in gpu.driver.calls)
+__all__ = ["gpu"]                          # a fixture
 
 
 def cuda(*shape, seed=0, dtype=np.float32):

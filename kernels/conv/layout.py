@@ -24,7 +24,6 @@ SHAPES: dict[tuple[str, int], tuple[Choice, ...]] = {
     ("bf16", 4): ((Shape(128, 128, 64, 32), 1.0), (Shape(128, 64, 32, 32), 0.8)),
 }
 MOST_CELLS, MOST_PIXELS = 1 << 30, LARGEST - 4096      # along an axis of a padded image; of all images: a last tile may reach further
-
 MOST_STEPS = 1 << 15                       # in a stride: two of them are multiplied in 32 bits
 
 

@@ -10,15 +10,15 @@ TANH = 2                                   # an activation: 0 is none, 1 ReLU
 
 
 @cache
-def finish(T: Scalar, tanh: bool = True) -> DeviceFunction:
-    """act(sum + bias[column]): what a dense layer does to a finished sum. Without `tanh` it is short enough to be written down 64 times."""
+def finish(T: Scalar) -> DeviceFunction:
+    """act(sum + bias[column]): what a dense layer does to a finished sum."""
     @device
     def finished(value, bias, column, with_bias, activation):
         if with_bias:
             value += bias[column]
         if activation == 1:
             value = T(0) if value < T(0) else value                        # so written, NaN stays
-        elif tanh and activation == TANH:
+        elif activation == TANH:
             value = math.tanh(value)
         return value
     return finished

@@ -103,8 +103,8 @@ def configurations() -> list[tuple[Any, tuple[Any, ...]]]:
 def run(device: Any, a: Any, b: Any, bias: Any, y: Any, transpose_a: bool, transpose_b: bool, activation: int) -> None:
     """y = act(op(a) · op(b) + bias) for arrays of three axes. A block for each tile of y, or of a part of its sums."""
     (batch, M, N), K = y.shape, a.shape[1 if transpose_a else 2]
-    wide = vector_width(y.dtype, (address(a), address(b)), (M if transpose_a else K, K if transpose_b else N))
-    vector = 1 if y.dtype == float64.dtype else wide
+    lengths = M if transpose_a else K, K if transpose_b else N
+    vector = 1 if y.dtype == float64.dtype else vector_width(y.dtype, (address(a), address(b)), lengths)
     mode = mode_of(device.precision, y.dtype, vector)
     shape, parts, part = planned(mode, vector, batch, M, N, K)
     rows, columns, last = blocks(M, shape[0]), blocks(N, shape[1]), (bias is not None, activation)

@@ -5,15 +5,10 @@ import pytest
 
 from tinygradconv import backends
 
-from .emulated import DefinedBackend, EmulatedBackend
+from .defined import gpu
+from .emulated import EmulatedBackend
 
-
-@pytest.fixture
-def gpu(monkeypatch):
-    """The back end of "cuda" for one test: its kernels are their NumPy definitions."""
-    made = DefinedBackend()
-    monkeypatch.setitem(backends._made, "cuda", made)
-    return made
+__all__ = ["gpu"]                          # a fixture
 
 
 @pytest.fixture

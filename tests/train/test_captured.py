@@ -1,7 +1,6 @@
 """Captured steps of a training, over a stub of the driver with kernels that are their NumPy definitions: `Training.step` is the oracle."""
 from __future__ import annotations
 
-import gc
 import os
 import re
 import signal
@@ -14,10 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tinygradconv as tgc
-from tests.cuda.emulated import DefinedBackend
+from tests.cuda.defined import calls, gpu
 from tests.train import toy
-from tinygradconv import backends
-from tinygradconv.backends.cuda.graph import sweep
 from tinygradconv.data.augment import Flip, Mixup, PadCrop
 from tinygradconv.spec import BatchNorm, Conv, Dense, Dropout, Flatten, ReLU
 from tinygradconv.train import Callback, GradientError, Interrupted, LossError, Run, Training, captured, clip_by_global_norm, loop, train
@@ -26,22 +23,9 @@ from tinygradconv.train.evaluate import correct_of, correct_there
 from tinygradconv.train.record import Record
 from tinygradconv.train.weights import beside_weights, weights_of
 
+__all__ = ["gpu"]                          # a fixture
 SPEC = Conv(3, 3, stride=2) >> BatchNorm() >> ReLU() >> Flatten() >> Dropout(0.2) >> Dense(3)
 RECIPE = replace(toy.RECIPE, augment=PadCrop(1) >> Flip(), epochs=3)             # 28 images in batches of 8: the last of an epoch has 4
-
-
-@pytest.fixture
-def gpu(monkeypatch):
-    """A back end for "cuda" that computes here, when it is waited for."""
-    made = DefinedBackend()
-    monkeypatch.setitem(backends._made, "cuda", made)
-    yield made
-    gc.collect()
-    sweep()
-
-
-def calls(gpu, name):
-    return sum(call[0] == name for call in gpu.driver.calls)
 
 
 class Seen(Callback):

@@ -120,10 +120,8 @@ class CapturedSteps:
     def step(self, x: Tensor, labels: Tensor, rate: float) -> Tensor:
         """Learn from a batch, whatever comes of it: (3,) float64, its loss, how many images had their class, whether all is finite."""
         training, recipe = self.training, self.training.recipe
-        size, total, losses, right = -(-recipe.batch_size // recipe.accumulate), Accumulation(), [], []
-        for start in range(0, len(labels), size):
-            part = slice(start, start + size)
-            images, classes = (x[part], labels[part]) if size < len(labels) else (x, labels)
+        total, losses, right = Accumulation(), [], []
+        for images, classes in training.parts(x, labels):
             loss, scores, gradients = training.part(images, classes)
             total.add(gradients, len(classes))
             with no_grad():

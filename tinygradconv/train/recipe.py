@@ -83,6 +83,11 @@ class Recipe:
         self.make_schedule(1000 * self.epochs)
         OPTIMIZERS[self.optimizer]({}, **{name: value for name, value in self.options.items() if name not in PATTERNS})
 
+    @property
+    def at_once(self) -> int:
+        """How many images of a batch go through the network at once."""
+        return -(-self.batch_size // self.accumulate)
+
     def make_optimizer(self, parameters: Mapping[str, Tensor]) -> Optimizer:
         """The optimiser of this recipe for these parameters."""
         return OPTIMIZERS[self.optimizer](parameters, **self.options)

@@ -33,7 +33,7 @@ def gradients_of(training: Training, x: np.ndarray | Tensor, labels: np.ndarray 
     """
     group, loader, recipe = training.workers, training.loader, training.recipe
     first, _, total = loader.rows(training.position.batch)
-    parts = min(-(-total // -(-recipe.batch_size // recipe.accumulate)), share_of(total, 0, group.size)[1])
+    parts = min(-(-total // recipe.at_once), share_of(total, 0, group.size)[1])
     parameters = training.optimizer.parameters
     loss, correct, gradients = 0.0, 0, Accumulation()
     for part in range(parts):

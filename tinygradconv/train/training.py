@@ -123,15 +123,22 @@ class Training:
         self.correct = 0
         if self.workers.size > 1:
             return together.gradients_of(self, x, labels)
-        size, total, loss = -(-self.recipe.batch_size // self.recipe.accumulate), Accumulation(), 0.0
-        for start in range(0, len(labels), size):
-            part = slice(start, start + size)
-            images, classes = (x[part], labels[part]) if size < len(labels) else (x, labels)
+        total, loss = Accumulation(), 0.0
+        for images, classes in self.parts(x, labels):
             value, scores, gradients = self.part(images, classes)
             self.correct += correct_of(scores.numpy(), classes)
             total.add(gradients, len(classes))
             loss += value.item() * (len(classes) / len(labels))
         return loss, total.mean()
+
+    def parts(self, x: np.ndarray | Tensor, labels: np.ndarray | Tensor) -> Iterator[tuple[Any, Any]]:
+        """The images and labels of a batch that go through the network at once, one part after the other."""
+        size = self.recipe.at_once
+        if size >= len(labels):
+            yield x, labels
+            return
+        for start in range(0, len(labels), size):
+            yield x[start:start + size], labels[start:start + size]
 
     def part(self, x: np.ndarray | Tensor, labels: np.ndarray | Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         """(loss, scores (N, classes), the loss's gradients by path) of images that go through the network at once."""
