@@ -10,7 +10,7 @@ from tinygradconv.kernels.cuda.language import float32, float64, kernel
 
 import tinygradconv as tgc
 from tinygradconv import cli
-from tinygradconv.backends.cuda import cache, sass, survey, toolchain
+from tinygradconv.backends.cuda import cache, record, sass, survey, toolchain
 from tinygradconv.backends.cuda.report import Compiled, Report
 from tinygradconv.backends.cuda.toolchain import GPU, Machine, obstacles
 
@@ -213,6 +213,58 @@ def test_without_a_disassembler_the_doctor_says_what_it_looked_at(folder, monkey
         monkeypatch.setattr(module, "disassembler", lambda: None)
     code, said = said_by(capsys, "--kernels")
     assert code == 0 and "instructions were looked for in the PTX, not in the machine code: pip install nvidia-cuda-nvdisasm" in said
+
+
+def test_what_a_record_holds_is_not_compiled_again_on_a_machine_with_an_empty_cache(folder, monkeypatch, capsys, tmp_path):
+    folder((kernels.axpy, (float32,)), (kernels.reverse, (64,)))
+    compiled, kept = reports(monkeypatch, reverse=Report(24, 0, 0, 0, 256)), tmp_path / "kernels.txt"
+    asked = ("--kernels", "--processes", "1", "--record", str(kept))
+    code, said = said_by(capsys, *asked)
+    assert code == 0 and len(compiled) == 4 and said.splitlines()[-2].endswith("4 of 4 are new")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "new"))
+    again = said_by(capsys, *asked)[1]
+    assert len(compiled) == 4 and again == said.replace("4 of 4", "0 of 4")
+    folder((kernels.axpy, (float64,)), (kernels.reverse, (64,)))
+    assert said_by(capsys, *asked)[1].splitlines()[-2].endswith("2 of 4 are new")
+    assert compiled[4:] == [("axpy", "sm_80"), ("axpy", "sm_90")] and len(kept.read_text().splitlines()) == 4
+
+
+def test_a_rule_that_changes_makes_what_is_recorded_worth_nothing(folder, monkeypatch, capsys, tmp_path):
+    folder((kernels.reverse, (64,)))
+    compiled, asked = reports(monkeypatch), ("--kernels", "--processes", "1", "--record", str(tmp_path / "kernels.txt"))
+    said_by(capsys, *asked)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "new"))
+    monkeypatch.setattr(record, "_rules", lambda: "another")
+    said_by(capsys, *asked)
+    assert len(compiled) == 4
+
+
+def test_what_breaks_a_rule_is_not_recorded(folder, monkeypatch, capsys, tmp_path):
+    folder((kernels.axpy, (float32,)), (kernels.reverse, (64,)))
+    reports(monkeypatch, reverse=Report(16, 8, 4, 4, 256))
+    asked = ("--kernels", "--processes", "1", "--record", str(tmp_path / "kernels.txt"))
+    for new in (2, 0):
+        code, said = said_by(capsys, *asked)
+        assert code == 1 and f"{new} of 4 are new\n2 of 4 break a rule" in said
+
+
+def test_a_record_of_a_part_keeps_that_of_the_others(folder, monkeypatch, capsys, tmp_path):
+    folder((kernels.reverse, (64,)))
+    reports(monkeypatch)
+    kept = tmp_path / "kernels.txt"
+    kept.write_text(f"{'0' * 32} 8 0\n")
+    said_by(capsys, "--kernels", "softmax", "--processes", "1", "--record", str(kept))
+    assert len(kept.read_text().splitlines()) == 3 and kept.read_text().startswith("0" * 32)
+    said_by(capsys, "--kernels", "--processes", "1", "--record", str(kept))
+    assert len(kept.read_text().splitlines()) == 2
+
+
+@pytest.mark.parametrize("line", ["", "0 1 2", f"{'0' * 32} 8", f"{'0' * 32} 8 -1", f"{'0' * 32} 8 0 0"])
+def test_a_file_that_is_no_record_is_refused(capsys, tmp_path, line):
+    kept = tmp_path / "kernels.txt"
+    kept.write_text(f"{'1' * 32} 8 0\n{line}\n")
+    assert cli.main(["doctor", "--kernels", "--record", str(kept)]) == 1
+    assert f"{kept}, line 2: a record of kernels has a digest, registers and bytes, here is {line!r}" in capsys.readouterr().err
 
 
 def test_a_folder_without_kernels_for_cuda_is_refused(folder, capsys):

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from pathlib import Path
 from typing import Any
 
 from .arguments import integer
@@ -16,6 +17,9 @@ def add(commands: Any) -> None:
     doctor.add_argument("--kernels", nargs="*", metavar="FOLDER",
                         help="compile every kernel in every configuration for sm_80 and sm_90; exit with 1 where one spills, keeps a "
                              "stack, is beyond its registers or lacks an instruction. FOLDER: only these, such as matmul")
+    doctor.add_argument("--record", type=Path, metavar="FILE",
+                        help="a record of configurations that kept the rules: what it holds and is unchanged is not compiled again; it is "
+                             "written anew at the end")
     doctor.add_argument("--processes", type=integer(1, 256), metavar="N", help="that compile for --kernels; default: TGC_THREADS")
     doctor.set_defaults(parser=doctor, run=run)
 
@@ -80,8 +84,9 @@ def _gpu() -> str:
 
 
 def _kernels(asked: argparse.Namespace) -> int:
-    from tinygradconv.backends.cuda import sass, survey
+    from tinygradconv.backends.cuda import record, sass, survey
     from tinygradconv.backends.cuda.compiler import ARCHITECTURES
+    from tinygradconv.interop.files import write_whole
     from tinygradconv.settings import get
     there = survey.folders()
     unknown = [name for name in asked.kernels if name not in there]
@@ -92,12 +97,16 @@ def _kernels(asked: argparse.Namespace) -> int:
     width = max((len(name) for name, _ in total), default=0)
     print(f"{'configuration'.ljust(width)}  GPU    registers  shared  spills")
     rows, broken, spills = 0, 0, 0
-    for row in survey.survey(within, processes=asked.processes or get("threads")):
+    before = record.parsed(asked.record.read_text(), str(asked.record)) if asked.record and asked.record.exists() else {}
+    checked = dict(before) if asked.kernels else {}              # of a part, the record of the others is kept
+    for row in survey.survey(within, processes=asked.processes or get("threads"), checked=before):
         report = row.report
         counts = "did not compile" if report is None else f"{report.registers:9}  {row.shared:6}  {report.spill_stores:6}"
         print(f"{row.name.ljust(width)}  {row.architecture}  {counts}", flush=True)
         for rule in row.broken:
             print(f"    {rule}", flush=True)
+        if row.digest is not None:
+            checked[row.digest] = report.registers, report.shared
         rows += 1
         broken += bool(row.broken)
         spills += report is not None and report.spill_stores + report.spill_loads > 0
@@ -106,6 +115,9 @@ def _kernels(asked: argparse.Namespace) -> int:
         print(f"not for CUDA yet: {', '.join(lacking)}")
     if sass.disassembler() is None:
         print("without nvdisasm instructions were looked for in the PTX, not in the machine code: pip install nvidia-cuda-nvdisasm")
+    if asked.record:
+        print(f"{asked.record}: {len(checked.keys() - before.keys())} of {rows} are new")
+        write_whole(asked.record, record.written(checked).encode())
     if broken:
         print(f"{broken} of {rows} break a rule")
     print(f"{len(have)} kernels, {len(total)} configurations, {' '.join(ARCHITECTURES)}, {spills} spills")

@@ -1,7 +1,7 @@
 """Every kernel in every configuration, compiled and held to the rules, with no GPU: what `tinygradconv doctor --kernels` prints.
 
-A folder's cuda.py lists its configurations, (template, constants) each. What is in the cache of cubins is looked up; the rest is compiled
-by several processes, for Numba compiles one kernel at a time.
+A folder's cuda.py lists its configurations, (template, constants) each. What is in a record of earlier checks or in the cache of cubins is
+looked up; the rest is compiled by several processes, for Numba compiles one kernel at a time.
 """
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ from tinygradconv.kernels import KERNELS
 from tinygradconv.kernels.cuda.language import CudaKernel
 from tinygradconv.kernels.cuda.language import kernel as make
 
-from . import cache
+from . import cache, record
 from .compiler import ARCHITECTURES, compile
+from .record import Record
 from .report import Compiled, Report, broken_rules
 from .sass import disassembled, disassembler
 
@@ -29,6 +30,7 @@ class Row:
     """One configuration for one architecture: its report (None: it did not compile), and the rules that it breaks, in words.
 
     shared  bytes of shared memory of a block: the report's, and what a launch adds
+    digest  its name in a record of checks (record.py); None where it breaks a rule, or where its machine code could not be looked at
     """
 
     name: str
@@ -36,6 +38,7 @@ class Row:
     report: Report | None
     broken: tuple[str, ...] = ()
     shared: int = 0
+    digest: str | None = None
 
 
 def folders() -> tuple[str, ...]:
@@ -57,10 +60,11 @@ def configurations(within: tuple[str, ...]) -> tuple[tuple[str, CudaKernel], ...
                  for folder in within for template, constants in _module(folder).configurations())
 
 
-def survey(within: tuple[str, ...], architectures: tuple[str, ...] = ARCHITECTURES, *, processes: int = 1) -> Iterator[Row]:
-    """A row for each configuration and architecture, in order; the processes compile what is not in the cache."""
+def survey(within: tuple[str, ...], architectures: tuple[str, ...] = ARCHITECTURES, *, processes: int = 1,
+           checked: Record | None = None) -> Iterator[Row]:
+    """A row for each configuration and architecture, in order; the processes compile what is neither in the record nor in the cache."""
     numbers = range(len(configurations(within)))
-    known = {number: rows for number in numbers if (rows := _known(within, number, architectures))}
+    known = {number: rows for number in numbers if (rows := _known(within, number, architectures, checked or {}))}
     missing = [number for number in numbers if number not in known]
     if len(missing) < 2 or processes == 1:
         for number in numbers:
@@ -100,11 +104,15 @@ def trial(architecture: str = ARCHITECTURES[-1]) -> Compiled:
     return compile(twice, architecture)
 
 
-def _known(within: tuple[str, ...], number: int, architectures: tuple[str, ...]) -> list[Row]:
-    """The rows of a configuration where all of them are in the cache; else none."""
+def _known(within: tuple[str, ...], number: int, architectures: tuple[str, ...], checked: Record) -> list[Row]:
+    """The rows of a configuration where all of them are in the record or in the cache; else none."""
     name, kernel = configurations(within)[number]
     rows = []
     for architecture in _wanted(kernel, architectures):
+        report = record.found(checked, kernel, architecture)
+        if report is not None:
+            rows.append(Row(name, architecture, report, (), report.shared + kernel.shared, record.digest(kernel, architecture)))
+            continue
         compiled = cache.load(cache.key(kernel, architecture))
         if compiled is None or _unread(kernel, compiled.report):
             return []
@@ -126,7 +134,9 @@ def _unread(kernel: CudaKernel, report: Report) -> bool:
 
 def _judged(name: str, kernel: CudaKernel, architecture: str, compiled: Compiled) -> Row:
     report = compiled.report
-    return Row(name, architecture, report, tuple(broken_rules(kernel, report, architecture)), report.shared + kernel.shared)
+    broken = tuple(broken_rules(kernel, report, architecture))
+    whole = not broken and (report.disassembled or not kernel.requires)
+    return Row(name, architecture, report, broken, report.shared + kernel.shared, record.digest(kernel, architecture) if whole else None)
 
 
 def _said(constant: Any) -> str:
