@@ -1,4 +1,4 @@
-"""A record of the configurations that were compiled and kept every rule, so that a run in which they are as they were compiles none of them.
+"""A record of the configurations that were compiled and kept every rule, so that while they stay as they were none is compiled.
 
 One line for each: a digest of all that decides what it compiles to (cache.key) and of the rules it is held to, then the registers of a
 thread and the bytes of shared memory that the compiler reported. It holds no machine code and so is small enough to be committed, where a
