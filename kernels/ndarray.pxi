@@ -20,6 +20,7 @@ cdef extern from *:
         cdef char* address "data"
         cdef int axes "nd"
         cdef Py_ssize_t* lengths "dimensions"
+        cdef Py_ssize_t* steps "strides"
         cdef object descr
         cdef int bits "flags"
 

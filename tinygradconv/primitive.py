@@ -124,7 +124,8 @@ class Primitive:
         recorded = live != 0 and self.differentiable and recording()
         given = options
         if self.packs is not None:
-            self._check_options(options)
+            if options:
+                self._check_options(options)
             w = tensors[self.packs]
             given = {**options, "packed": None if recorded or not on_cpu else w.storage.packed(w.data)}
         try:

@@ -53,8 +53,9 @@ def as_tensors(op: str, names: Sequence[str], values: Sequence[Any], optional: C
 def floating_tensors(op: str, names: Sequence[str], values: Sequence[Any]) -> Sequence[Tensor]:
     """Each value as a tensor of one floating dtype: the widest among them, and float32 where all are integers."""
     tensors = promoted(op, as_tensors(op, names, values))
-    dtype = floating_result(tensors[0].data.dtype)
-    return tensors if tensors[0].data.dtype == dtype else [tensor.astype(dtype) for tensor in tensors]
+    first: Value = tensors[0]
+    dtype = dtype_of(first.data)
+    return tensors if dtype.kind == "f" else [tensor.astype(floating_result(dtype)) for tensor in tensors]
 
 
 def as_tensor(op: str, name: str, value: Any) -> Tensor:

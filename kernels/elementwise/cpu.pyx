@@ -2,7 +2,7 @@
 """Values one by one on the CPU: one pass over memory, whatever is broadcast.
 
 Floating arrays of one dtype that lie contiguous go through here, of any size; everything else (integers, bool, views with other strides,
-functions that are not listed) is left to the NumPy definition.
+functions that are not listed) is left to the NumPy definition. Copies are NumPy's too, but for small ones (copy.pxi).
 
 A task is a run of 16,384 values of y, worked in blocks that stay in the first-level cache. Operands that are broadcast are laid out over
 a block in a small buffer, so that there is one loop for each operation (vectors.pxi) and it always meets whole lines.
@@ -16,6 +16,7 @@ include "slope.pxi"
 include "elementwise/vectors.pxi"
 include "elementwise/slopes.pxi"
 include "elementwise/operand.pxi"
+include "elementwise/copy.pxi"
 
 cdef dict UNARY_NUMBERS = {"negative": NEGATIVE, "abs": ABS, "square": SQUARE, "exp": EXP, "tanh": TANH, "sigmoid": SIGMOID, "relu": RELU,
                            "nothing": NOTHING}
@@ -72,8 +73,9 @@ def where(condition, a, b, y):
 
 
 def copy(x, y):
-    """reference.copy."""
-    reference.copy(x, y)
+    """reference.copy. One thread."""
+    if not few_copied(x, y):
+        reference.copy(x, y)
 
 
 cdef bint mapped(int op, object a, object b, object c, object y, bint single) except -1:

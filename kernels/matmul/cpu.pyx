@@ -35,16 +35,12 @@ def dense(x, packed, bias, y, int activation):
     """reference.dense, with w as `dense_pack` lays it out. Bias and activation are applied while a line of y is in the cache."""
     cdef int kind = floating_kind(y)
     cdef Product pro
-    cdef Py_ssize_t wanted, itemsize = 4 if kind == SINGLE else 8
     pro.batch, pro.M, pro.N, pro.K = 1, length_of(y, 0, 2), length_of(y, 1, 2), length_of(x, 1, 2)
     pro.a_row, pro.a_term = pro.K, 1
     pro.packed, pro.activation = True, activation
     if pro.M * pro.N == 0:
         return
-    wanted = packed_elements(pro.K, pro.N, itemsize) * itemsize
-    if length_of(packed, 0, 1) < wanted:
-        raise ValueError(f"dense: packed must have at least {wanted} bytes, got {length_of(packed, 0, 1)}. "
-                         f"Size it with dense_packed_bytes(w, activation)")
+    check_packed(packed, pro.K, pro.N, 4 if kind == SINGLE else 8)
     filled(&pro, kind, numbers_of(x, kind, pro.M * pro.K), (<ndarray>packed).address,
            NULL if bias is None else numbers_of(bias, kind, pro.N), numbers_of(y, kind, pro.M * pro.N))
 
@@ -71,15 +67,37 @@ cdef void products(Product* pro, const floating* a, const floating* b, const flo
         finish(y + i * pro.N, <floating*>NULL, bias, <floating*>NULL, pro.N, pro.activation)
 
 
-def dense_pack(const floating[:, ::1] w, unsigned char[::1] packed, int activation):
+def dense_pack(w, packed, int activation):
     """Blocks of two vectors of w's columns one after the other, each with its lines in order; a last one of one vector if that will do."""
-    cdef Py_ssize_t K = w.shape[0], N = w.shape[1], group = GROUP * 2 * lanes_of(sizeof(floating)), task
-    cdef floating* to
-    if K * N == 0:
-        return
-    to = <floating*>&packed[0]
-    for task in prange((N + group - 1) // group, nogil=True, schedule="static", num_threads=threads_for(K * N)):
-        pack_group(&w[0, task * group], N, 1, K, smaller(group, N - task * group), to + task * group * K)
+    cdef int kind = floating_kind(w)
+    cdef Py_ssize_t K = length_of(w, 0, 2), N = length_of(w, 1, 2)
+    cdef void* numbers = numbers_of(w, kind, K * N)
+    check_packed(packed, K, N, 4 if kind == SINGLE else 8)
+    with nogil:
+        if kind == SINGLE:
+            pack_all(<float*>numbers, K, N, <float*>(<ndarray>packed).address)
+        else:
+            pack_all(<double*>numbers, K, N, <double*>(<ndarray>packed).address)
+
+
+cdef void pack_all(const floating* w, Py_ssize_t K, Py_ssize_t N, floating* packed) noexcept nogil:
+    """A task for each group of columns; without OpenMP for a few, as it would take longer."""
+    cdef Py_ssize_t group = GROUP * 2 * lanes_of(sizeof(floating)), tasks = (N + group - 1) // group, task
+    if threads_for(K * N) == 1:
+        for task in range(tasks):
+            pack_group(w + task * group, N, 1, K, smaller(group, N - task * group), packed + task * group * K)
+    else:
+        for task in prange(tasks, schedule="static", num_threads=threads_for(K * N)):
+            pack_group(w + task * group, N, 1, K, smaller(group, N - task * group), packed + task * group * K)
+
+
+cdef int check_packed(object packed, Py_ssize_t K, Py_ssize_t N, Py_ssize_t itemsize) except -1:
+    """ValueError unless there are as many bytes as weights (K, N) take."""
+    cdef Py_ssize_t wanted = packed_elements(K, N, itemsize) * itemsize
+    if length_of(packed, 0, 1) < wanted:
+        raise ValueError(f"dense: packed must have at least {wanted} bytes, got {length_of(packed, 0, 1)}. "
+                         f"Size it with dense_packed_bytes(w, activation)")
+    return 0
 
 
 def dense_packed_bytes(w, int activation):

@@ -22,7 +22,7 @@ cdef enum:
     ROWS = 64                   # wide rows of a block
     SUM, PROD, MAX, MIN
 
-cdef dict OPS = {"sum": SUM, "prod": PROD, "max": MAX, "min": MIN}
+cdef dict OPS = {"sum": SUM, "mean": SUM, "prod": PROD, "max": MAX, "min": MIN}
 
 check_layout()
 
@@ -30,7 +30,7 @@ check_layout()
 def reduce(x, y, op, axes):
     """reference.reduce. One task per block."""
     number = OPS.get(op)
-    if number is None or not reduced(number, x, y, axes):
+    if number is None or not reduced(number, x, y, axes, op == "mean"):
         reference.reduce(x, y, op, axes)
 
 
@@ -47,6 +47,7 @@ def cumulative_sum(x, y, axis, reverse):
 cdef struct Form:
     # x (A, R, B); `rows` rows of B columns are one block, `wide` of them one wide row; a task is one strip of columns of one block.
     Py_ssize_t A, R, B, wide, rows, blocks, strips
+    double divisor              # of the results: R for a mean, else 1
 
 
 cdef bint middle(ndarray x, tuple axes, Py_ssize_t* A, Py_ssize_t* R, Py_ssize_t* B) except -1:
@@ -72,8 +73,8 @@ cdef bint middle(ndarray x, tuple axes, Py_ssize_t* A, Py_ssize_t* R, Py_ssize_t
     return True
 
 
-cdef bint reduced(int op, object x, object y, tuple axes) except -1:
-    """y = op over `axes` of x; False, and nothing is done, where they do not lie as needed."""
+cdef bint reduced(int op, object x, object y, tuple axes, bint mean) except -1:
+    """y = op over `axes` of x, by the number of values for a `mean`; False, and nothing is done, where they do not lie as needed."""
     cdef Py_ssize_t task, tasks
     cdef Form form
     cdef int kind = floating_kind(y)
@@ -85,6 +86,7 @@ cdef bint reduced(int op, object x, object y, tuple axes) except -1:
     form.rows = form.wide * ROWS
     form.blocks = (form.R + form.rows - 1) // form.rows
     form.strips = (form.B + LINE - 1) // LINE
+    form.divisor = form.R if mean else 1
     tasks = form.A * form.blocks * form.strips
     cdef void* source = numbers_of(x, kind, form.A * form.R * form.B)
     cdef void* target = numbers_of(y, kind, form.A * form.B)
@@ -183,7 +185,7 @@ cdef inline double reduce_values(const int op, const floating* x, Py_ssize_t cou
 
 
 cdef void join_blocks(int op, double* partial, void* y, const Form* form, bint single) noexcept nogil:
-    """y[a, j] = the blocks' results, joined in order."""
+    """y[a, j] = the blocks' results, joined in order, rounded, and then divided."""
     cdef Py_ssize_t a, block, j
     cdef double* total
     for a in range(form.A):
@@ -193,9 +195,9 @@ cdef void join_blocks(int op, double* partial, void* y, const Form* form, bint s
                 total[j] = joined(op, total[j], total[block * form.B + j])
         for j in range(form.B):
             if single:
-                (<float*>y)[a * form.B + j] = <float>total[j]
+                (<float*>y)[a * form.B + j] = <float>total[j] / <float>form.divisor
             else:
-                (<double*>y)[a * form.B + j] = total[j]
+                (<double*>y)[a * form.B + j] = total[j] / form.divisor
 
 
 include "reduce/backward.pxi"

@@ -70,14 +70,17 @@ def joined(ops: tuple[str, ...], U: Scalar) -> DeviceFunction:
 
 @cache
 def reduce_part(ops: tuple[str, ...], T: Scalar, U: Scalar, rows: bool) -> CudaKernel:
-    """y[part, i] = op of `begin` and the part's values x[i, ·], where op is ops[n]. Blocks: (outputs, parts)."""
-    join, truth = joined(ops, U), ops == TRUTHS
+    """y[part, i] = op of `begin` and the part's values x[i, ·], by `divisor`, where op is ops[n]. Blocks: (outputs, parts).
+
+    Only sums of floating numbers are divided, for a mean.
+    """
+    join, truth, divided = joined(ops, U), ops == TRUTHS, ops == ("sum",)
     lanes, apart = (32, 1) if rows else (8, 32)                            # `apart`: from a lane to the next, in threads
     outputs, halvings = THREADS // lanes, lanes.bit_length() - 1
 
-    @kernel(f"n: int32, begin: {U}, x: {T}*, y: {U}*, size: int64, R: int64, part: int64, {walk_parameters('k')}, {walk_parameters('r')}",
-            threads=THREADS)
-    def reduce_part(n, begin, x, y, size, R, part, k, k_n0, k_n1, k_n2, k_n3, k_n4, k_s0, k_s1, k_s2, k_s3, k_s4, k_s5,
+    @kernel(f"n: int32, begin: {U}, divisor: {U}, x: {T}*, y: {U}*, size: int64, R: int64, part: int64, "
+            f"{walk_parameters('k')}, {walk_parameters('r')}", threads=THREADS)
+    def reduce_part(n, begin, divisor, x, y, size, R, part, k, k_n0, k_n1, k_n2, k_n3, k_n4, k_s0, k_s1, k_s2, k_s3, k_s4, k_s5,
                     r, r_n0, r_n1, r_n2, r_n3, r_n4, r_s0, r_s1, r_s2, r_s3, r_s4, r_s5):
         held = cuda.shared.array(THREADS, U)
         t = cuda.threadIdx.x
@@ -98,7 +101,7 @@ def reduce_part(ops: tuple[str, ...], T: Scalar, U: Scalar, rows: bool) -> CudaK
                 held[t] = join(n, held[t], held[t + half * apart])
             cuda.syncthreads()
         if lane == 0 and i < size:
-            y[cuda.blockIdx.y * size + i] = held[t]
+            y[cuda.blockIdx.y * size + i] = held[t] / divisor if divided else held[t]
     return reduce_part
 
 
@@ -118,7 +121,8 @@ def reduce(device: Any, x: Any, y: Any, op: str, axes: tuple[int, ...]) -> None:
     shape, step = x.shape, steps(x)
     reduced = tuple([axis for axis in range(len(shape)) if axis in axes])
     kept = tuple([axis for axis in range(len(shape)) if axis not in axes])
-    R = math.prod(shape[axis] for axis in reduced)
+    R = count = math.prod(shape[axis] for axis in reduced)
+    mean, op = op == "mean", "sum" if op == "mean" else op
     if op in ("max", "min") and not R:
         raise ValueError(f"{op} of nothing: x is {shape}, and axes {axes} have no values")
     inner = min(reduced, key=lambda axis: abs(step[axis]) if shape[axis] > 1 else math.inf, default=None)
@@ -131,8 +135,8 @@ def reduce(device: Any, x: Any, y: Any, op: str, axes: tuple[int, ...]) -> None:
         part = lanes * EACH
         parts = max(1, blocks(R, part))
         into = y if parts == 1 else device.empty((parts, y.size), y.dtype)
-        device.launch(reduce_part(ops, T, U, rows), (blocks(y.size, outputs), parts), ops.index(op), begin, x, into, y.size, R, part,
-                      *k, *along)
+        device.launch(reduce_part(ops, T, U, rows), (blocks(y.size, outputs), parts), ops.index(op), begin,
+                      (count or math.nan) if mean and parts == 1 else 1, x, into, y.size, R, part, *k, *along)
         if parts == 1:
             return
         x, R, T, rows, outputs, lanes = into, parts, U, False, 32, 8        # the parts of an output lie y.size apart: columns

@@ -11,14 +11,18 @@ BLOCK = 128           # rows that are added one after another before their sum j
 
 @np.errstate(all="ignore")
 def reduce(x, y, op, axes):
-    """y = op over `axes` (a tuple) of x; y has length 1 there. op names a row of REDUCE; max and min of nothing are an error.
+    """y = op over `axes` (a tuple) of x; y has length 1 there, or is without them. op names a row of REDUCE, or is "mean" (of floating x).
 
-    Floating sums are added in blocks, and blocks of blocks, so that the rounding error hardly grows with the number of values.
+    Floating sums are added in blocks, and blocks of blocks, so that the rounding error hardly grows with the number of values. A mean is
+    the sum, rounded, by the number of values, and NaN of nothing; max and min of nothing are an error.
     """
-    if op == "sum" and x.dtype.kind == "f" and _long(x, axes):
-        y[...] = _blocked_sum(x, axes)
+    if op == "mean":
+        reduce(x, y, "sum", axes)
+        np.divide(y, math.prod(x.shape[i] for i in axes), out=y)
+    elif op == "sum" and x.dtype.kind == "f" and _long(x, axes):
+        y[...] = _blocked_sum(x, axes).reshape(y.shape)
     else:
-        REDUCE[op].reduce(x, axis=axes, out=y, keepdims=True)
+        REDUCE[op].reduce(x, axis=axes, out=y, keepdims=y.ndim == x.ndim)
 
 
 def _long(x, axes):
@@ -59,13 +63,13 @@ def extreme_backward(g, x, y, dx, axes):
 
     NaN is NaN's equal.
 
-    g, y   of length 1 along `axes`
+    g, y   of length 1 along `axes`, or without them
     x, dx  of one shape; dx filled
     """
     order = (*(i for i in range(x.ndim) if i not in axes), *axes)
     lined, lengths = x.transpose(order), [x.shape[i] for i in order]
     R = math.prod(x.shape[i] for i in axes)
-    rows, most, given = lined.reshape(-1, R), y.transpose(order).reshape(-1, 1), g.transpose(order).reshape(-1)
+    rows, most, given = lined.reshape(-1, R), y.reshape(-1, 1), g.reshape(-1)
     back = np.zeros(rows.shape, dx.dtype)
     back[np.arange(len(rows)), ((rows == most) | (rows != rows) & (most != most)).argmax(1)] = given
     dx[...] = back.reshape(lengths).transpose(np.argsort(order))
@@ -75,7 +79,7 @@ def extreme_backward(g, x, y, dx, axes):
 def prod_backward(g, x, dx, axes):
     """dx = g times the product of all other values of x over `axes`: of those before it and those after it, with no division.
 
-    g      of length 1 along `axes`
+    g      of length 1 along `axes`, or without them
     x, dx  of one shape; dx filled
     """
     order = (*(i for i in range(x.ndim) if i not in axes), *axes)
@@ -84,7 +88,7 @@ def prod_backward(g, x, dx, axes):
     before, after = np.ones(rows.shape), np.ones(rows.shape)
     np.cumprod(rows[:, :-1], axis=1, dtype=np.float64, out=before[:, 1:])
     np.cumprod(rows[:, :0:-1], axis=1, dtype=np.float64, out=after[:, -2::-1])
-    back = g.transpose(order).reshape(-1, 1) * before * after
+    back = g.reshape(-1, 1) * before * after
     dx[...] = back.reshape(lined.shape).transpose(np.argsort(order))
 
 

@@ -1,6 +1,5 @@
 # The cross-entropy loss of rows of logits, with its gradient: a softmax whose logarithm is read at the label.
 
-from libc.math cimport NAN
 from libc.stdint cimport int64_t
 
 cdef struct Loss:
@@ -10,37 +9,57 @@ cdef struct Loss:
     Py_ssize_t C
 
 
-def cross_entropy(const floating[:, ::1] logits, const int64_t[::1] labels, const floating[::1] weights, floating[::1] losses,
-                  floating[:, ::1] gradient, double smoothing, int64_t ignore, int reduction):
+cdef object LABELS = np.dtype(np.int64)
+
+
+def cross_entropy(logits, labels, weights, losses, gradient, double smoothing, int64_t ignore, int reduction):
     """reference.cross_entropy. One task per block of rows; the losses are added in order."""
-    cdef Py_ssize_t task, m, rows, M = logits.shape[0]
-    cdef Loss form = Loss(1 - smoothing, smoothing / logits.shape[1], 1, ignore, logits.shape[1])
-    cdef const floating* weight = NULL
-    cdef double share = 0, total = 0
-    if M == 0:
-        if reduction != 0:
-            losses[0] = <floating>(NAN if reduction == 2 else 0.0)
+    cdef int kind = floating_kind(logits)
+    if kind == OTHER:
+        reference.cross_entropy(logits, labels, weights, losses, gradient, smoothing, ignore, reduction)
         return
-    if weights is not None:
-        weight = &weights[0]
-    for m in range(M):
-        if labels[m] != ignore:
-            share += 1 if weight == NULL else weight[labels[m]]
-    if reduction == 2:
-        form.factor = 1 / share
-    cdef double* each = <double*>malloc(M * sizeof(double))
+    cdef Py_ssize_t M = length_of(logits, 0, 2), C = length_of(logits, 1, 2)
+    cdef Loss form = Loss(1 - smoothing, smoothing / C, 1, ignore, C)
+    cdef void* given = numbers_of(logits, kind, M * C)
+    cdef void* weight = NULL if weights is None else numbers_of(weights, kind, C)
+    cdef void* filled = numbers_of(losses, kind, 1 if reduction else M)
+    cdef void* slope = numbers_of(gradient, kind, M * C)
+    if length_of(labels, 0, 1) != M or not (<ndarray>labels).flags.c_contiguous or dtype_of(labels) != LABELS:
+        raise ValueError(f"cross_entropy: labels must be {M} int64 in a row, got {labels.dtype} {labels.shape}")
+    cdef int64_t* label = <int64_t*>(<ndarray>labels).address
+    cdef double* each = <double*>malloc((M + 1) * sizeof(double))
     if each == NULL:
         raise MemoryError(f"cross_entropy: no memory for {M} losses")
-    rows = max(1, BLOCK // form.C)
-    for task in prange((M + rows - 1) // rows, nogil=True, schedule="static", num_threads=threads_for(8 * M * form.C)):
-        cross_entropy_rows(&logits[0, 0], &labels[0], weight, each, &gradient[0, 0], task * rows, min(M, (task + 1) * rows), &form)
+    with nogil:
+        if kind == SINGLE:
+            all_losses(<float*>given, label, <float*>weight, each, <float*>filled, <float*>slope, M, &form, reduction)
+        else:
+            all_losses(<double*>given, label, <double*>weight, each, <double*>filled, <double*>slope, M, &form, reduction)
+    free(each)
+
+
+cdef void all_losses(const floating* logits, const int64_t* labels, const floating* weights, double* each, floating* losses,
+                     floating* gradient, Py_ssize_t M, Loss* form, int reduction) noexcept nogil:
+    """Each loss, and what `reduction` makes of them."""
+    cdef Py_ssize_t m, task, rows = max(1, BLOCK // form.C), tasks = (M + rows - 1) // rows
+    cdef double share = 0, total = 0
+    for m in range(M):
+        if labels[m] != form.ignore:
+            share += 1 if weights == NULL else weights[labels[m]]
+    if reduction == 2:
+        form.factor = 1 / share
+    if threads_for(8 * M * form.C) == 1:           # without the price of entering a parallel region
+        for task in range(tasks):
+            cross_entropy_rows(logits, labels, weights, each, gradient, task * rows, min(M, (task + 1) * rows), form)
+    else:
+        for task in prange(tasks, schedule="static", num_threads=threads_for(8 * M * form.C)):
+            cross_entropy_rows(logits, labels, weights, each, gradient, task * rows, min(M, (task + 1) * rows), form)
     for m in range(M):
         total += each[m]
         if reduction == 0:
             losses[m] = <floating>each[m]
-    if reduction != 0:
+    if reduction != 0:                             # the mean of nothing is 0 / 0, which is NaN
         losses[0] = <floating>(total / share if reduction == 2 else total)
-    free(each)
 
 
 cdef void cross_entropy_rows(const floating* logits, const int64_t* labels, const floating* weights, double* losses, floating* gradient,

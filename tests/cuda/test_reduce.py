@@ -49,12 +49,23 @@ def test_reduce(data, op, dtype):
     assert (y == expected).all()
 
 
+@settings(max_examples=10, deadline=None)
+@given(st.data(), st.sampled_from([np.float32, np.float64]))
+def test_a_mean_is_the_sum_divided(data, dtype):
+    x = data.draw(arrays(dtype))
+    axes = tuple(sorted(data.draw(st.sets(st.integers(0, x.ndim - 1)))))
+    count = np.prod([x.shape[axis] for axis in axes], dtype=dtype)
+    assert (reduced(kernels, x, "mean", axes, dtype) == x.sum(axes, keepdims=True) / count).all()
+
+
 @pytest.mark.parametrize("shape, axes", LONG)
 def test_long_reductions_are_made_in_parts(shape, axes):
     x = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
     exact = x.sum(axes, dtype=np.float64, keepdims=True)
     np.testing.assert_allclose(reduced(kernels, x, "sum", axes, np.float32), exact, rtol=0, atol=1e-5)
     assert (reduced(kernels, x, "max", axes, np.float32) == x.max(axes, keepdims=True)).all()
+    count = np.float32(x.size // exact.size)
+    assert (reduced(kernels, x, "mean", axes, np.float32) == reduced(kernels, x, "sum", axes, np.float32) / count).all()
 
 
 def test_nan_is_the_largest_and_the_smallest():
@@ -67,6 +78,7 @@ def test_nan_is_the_largest_and_the_smallest():
 
 def test_nothing_is_reduced_to_what_changes_nothing():
     x = np.zeros((2, 0), np.float32)
+    assert np.isnan(reduced(kernels, x, "mean", (1,), np.float32)).all()
     assert (reduced(kernels, x, "sum", (1,), np.float32) == 0).all() and (reduced(kernels, x, "prod", (1,), np.float32) == 1).all()
     with pytest.raises(ValueError, match="max of nothing"):
         reduced(kernels, x, "max", (1,), np.float32)

@@ -165,6 +165,32 @@ def test_integers_and_views_go_to_numpy(variant):
         MODULES[variant].binary(x, x[:, :7].copy(), x.copy(), "add")
 
 
+@given(shape=st.lists(st.sampled_from([1, 2, 3, 7]), max_size=4).map(tuple),
+       kinds=st.tuples(*[st.sampled_from(["f4", "f8", "i8", "?"])] * 2),
+       data=st.data())
+def test_copies_go_where_they_are_sent_however_both_lie(variant, shape, kinds, data):
+    x = np.random.default_rng(0).integers(0, 9, data.draw(shapes_like(shape))).astype(kinds[0], order=data.draw(st.sampled_from("CF")))
+    inside = (*[slice(-2, -2 - 2 * n, -2) if data.draw(st.booleans()) else slice(1, 1 + 2 * n, 2) for n in shape], ...)
+    order = data.draw(st.permutations(range(len(shape))))
+    got, want = (np.full([2 * n + 1 for n in shape], 77, kinds[1]).transpose(order).copy().transpose(np.argsort(order)) for _ in range(2))
+    MODULES[variant].copy(x, got[inside])
+    want[inside] = x
+    np.testing.assert_array_equal(got, want)                                        # and nothing beside them is touched
+
+
+@pytest.mark.parametrize("shape", [(64, 65), (3, 2000), (0, 5), ()])
+def test_many_values_and_none_are_copied_too(variant, shape):
+    x, y = normal(shape[::-1], np.float32).T, np.full(shape, 99, np.float32)
+    MODULES[variant].copy(x, y)
+    np.testing.assert_array_equal(x, y)
+
+
+def test_what_does_not_broadcast_is_not_copied(variant):
+    for from_shape, to_shape in ((3,), (4,)), ((2, 3), (3,)), ((3, 2), (2, 3)):
+        with pytest.raises(ValueError, match="broadcast"):
+            MODULES[variant].copy(np.zeros(from_shape, np.float32), np.zeros(to_shape, np.float32))
+
+
 def test_thread_count_changes_no_bit(variant):
     x, row, column = normal((999, 77), np.float32), normal(77, np.float32, 1), normal((999, 1), np.float32, 2)
     results = []

@@ -90,7 +90,7 @@ def dense_by_cython(module, x, w, bias, activation, kind, threads=2):
     """What a compiled variant fills, of weights that it has packed."""
     module.set_threads(threads)
     y, packed = poisoned((x.shape[0], w.shape[1]), TYPES[kind]), workspace(module.dense_packed_bytes(w, activation))
-    module.dense_pack[kind](w, packed, activation)
+    module.dense_pack(w, packed, activation)
     module.dense(x, packed, bias, y, activation)
     return y
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import importlib
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -48,6 +49,35 @@ def test_products_and_extremes_over_any_axes(variant, shape, dtype, data):
         np.testing.assert_allclose(y, want, rtol=0 if op != "prod" else 200 * np.finfo(dtype).eps)
 
 
+@given(shape=st.lists(LENGTHS, min_size=1, max_size=4).filter(lambda shape: math.prod(shape) < 100_000), dtype=DTYPES, data=st.data())
+def test_a_mean_is_the_sum_rounded_and_then_divided(variant, shape, dtype, data):
+    x = np.random.default_rng(0).standard_normal(shape).astype(dtype) + 1
+    axes = tuple(sorted(data.draw(st.sets(st.integers(0, len(shape) - 1)))))
+    for run in MODULES[variant].reduce, reference.reduce:
+        y = total(SimpleNamespace(reduce=run), x, axes)
+        mean = np.full_like(y, 99)
+        run(x, mean, "mean", axes)
+        assert (mean == y / dtype(math.prod(shape[i] for i in axes))).all()
+
+
+@pytest.mark.parametrize("op", ["sum", "mean", "max", "any"])
+def test_the_axes_may_be_left_out_of_the_result(variant, op):
+    x = np.random.default_rng(0).standard_normal((6, 300, 5)).astype(np.float32)
+    for axes in (0,), (1,), (0, 1), (0, 2), (0, 1, 2), ():
+        for run in MODULES[variant].reduce, reference.reduce:
+            kept, dropped = (np.zeros(shape, bool if op == "any" else x.dtype) for shape in (
+                [1 if i in axes else n for i, n in enumerate(x.shape)], [n for i, n in enumerate(x.shape) if i not in axes]))
+            run(x, kept, op, axes)
+            run(x, dropped, op, axes)
+            assert kept.tobytes() == dropped.tobytes() and kept.any()
+
+
+def test_the_mean_of_nothing_is_nan(variant):
+    y = np.zeros((2, 1), np.float32)
+    MODULES[variant].reduce(np.zeros((2, 0), np.float32), y, "mean", (1,))
+    assert np.isnan(y).all()
+
+
 def naive_ways_back(g, x, axes):
     """(of the maximum, of the product), value by value."""
     most, product = np.zeros(x.shape), np.zeros(x.shape)
@@ -73,6 +103,10 @@ def test_the_ways_back_are_those_of_a_plain_loop(variant, shape, compiled, dtype
     module.prod_backward(g, x, product, axes)
     for got, want in zip((most, product), naive_ways_back(g, x, axes)):
         np.testing.assert_allclose(got, want, rtol=1e-5 if dtype == np.float32 else 1e-13)
+    again = np.full(shape, 99, dtype)
+    dropped = [n for i, n in enumerate(shape) if i not in axes]
+    module.extreme_backward(g.reshape(dropped), x, y.reshape(dropped), again, axes)
+    assert again.tobytes() == most.tobytes()
 
 
 @pytest.mark.parametrize("shape, axes", [((3, 40, 700), (1,)), ((4000,), (0,)), ((70, 600), (1,)), ((2, 3, 40, 30), (1, 2)),

@@ -104,19 +104,23 @@ def _call(name: str, dtype: np.dtype, backend: str) -> _Call:
     home = None if backend == "reference" or not row.cpu else _module(row.folder)
     module = None if home is None else home.compiled
     function = reference_kernel(name) if module is None else getattr(module, name)
-    typed = hasattr(function, "__signatures__")   # Cython's dispatch on the argument types costs microseconds; it is done here, once
+    typed = hasattr(function, "__signatures__")
     if dtype not in SPECIALISATION and (typed or module is not None and row.packs is not None):
         return _call(name, dtype, "reference")
-    if typed:
-        function = function[SPECIALISATION[dtype]]
+    function = _specialised(function, dtype)
     at = row.arguments.index("workspace") if "workspace" in row.arguments else -1
     workspace = None if at < 0 else reference_workspace(name) if module is None else getattr(module, name + "_workspace")
     inputs = () if row.strided else tuple(i for i, argument in enumerate(row.arguments) if argument not in row.fills)
     call = _Call(function, home, workspace, at, inputs)
     if module is not None and row.packs is not None:
         call.packs_at = row.arguments.index(row.packs)
-        call.pack, call.packed_bytes = getattr(module, name + "_pack")[SPECIALISATION[dtype]], getattr(module, name + "_packed_bytes")
+        call.pack, call.packed_bytes = _specialised(getattr(module, name + "_pack"), dtype), getattr(module, name + "_packed_bytes")
     return call
+
+
+def _specialised(function: Any, dtype: np.dtype) -> Any:
+    """A kernel for this dtype, where it is one for several: Cython's dispatch on the argument types costs microseconds at each call."""
+    return function[SPECIALISATION[dtype]] if hasattr(function, "__signatures__") else function
 
 
 MOST_CALLS = 16                                   # of one kernel

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygradconv.arrays import dtype_of, shape_of
 from tinygradconv.autodiff import Primitive
 from tinygradconv.geometry import integer
 from tinygradconv.ops.device import beside
@@ -20,22 +21,23 @@ from tinygradconv.tensor import Tensor
 __all__ = ["concat", "pad", "repeat", "roll", "split", "stack", "tile", "unstack"]
 
 
-def _between(ndim: int, axis: int, start: int, stop: int) -> tuple[slice, ...]:
+def _between(axis: int, start: int, stop: int) -> tuple[slice, ...]:
     """The index of start … stop along one axis."""
-    return (*[slice(None)] * axis, slice(start, stop), *[slice(None)] * (ndim - axis - 1))
+    return (*[slice(None)] * axis, slice(start, stop))
 
 
 @cache
 def _concat(count: int) -> Primitive:
     """The op that joins `count` inputs x0, x1, … along `axis`; input i fills ends[i] … ends[i + 1]."""
     def forward(be: Any, *xs: Any, axis: int, ends: tuple[int, ...]) -> Any:
-        y = be.empty((*xs[0].shape[:axis], ends[-1], *xs[0].shape[axis + 1:]), xs[0].dtype)
+        shape = shape_of(xs[0])
+        y = be.empty((*shape[:axis], ends[-1], *shape[axis + 1:]), dtype_of(xs[0]))
         for x, start, stop in zip(xs, ends, ends[1:]):
-            be.run("copy", x, y[_between(y.ndim, axis, start, stop)])
+            be.run("copy", x, y[_between(axis, start, stop)])
         return y
 
     def rule(i: int) -> Any:
-        return lambda g, axis, ends: basic_slice(g, _between(g.ndim, axis, ends[i], ends[i + 1]))
+        return lambda g, axis, ends: basic_slice(g, _between(axis, ends[i], ends[i + 1]))
 
     op = Primitive(forward, name="concat", inputs=[f"x{i}" for i in range(count)])
     op.options = ("axis", "ends")
@@ -54,14 +56,15 @@ def _several(name: str, arrays: Any) -> list[Tensor]:
 def concat(arrays: Sequence[Any], axis: int = 0) -> Tensor:
     """The tensors one after another along `axis`, an existing axis; their other axes must agree. Dtypes are promoted."""
     xs = _several("concat", arrays)
-    if xs[0].ndim == 0:
+    shapes = [shape_of(x.data) for x in xs]
+    first = shapes[0]
+    if not first:
         raise ValueError("concat: a tensor with no axes cannot be concatenated. Use stack()")
-    axis = as_axis("concat", axis, xs[0].ndim)
-    for i, x in enumerate(xs):
-        if x.ndim != xs[0].ndim or any(n != m for k, (n, m) in enumerate(zip(x.shape, xs[0].shape)) if k != axis):
-            raise ValueError(f"concat: arrays[{i}] has shape {x.shape} but arrays[0] has {xs[0].shape}; "
-                             f"all axes but axis {axis} must agree")
-    ends = tuple(accumulate([x.shape[axis] for x in xs], initial=0))
+    axis = as_axis("concat", axis, len(first))
+    for i, shape in enumerate(shapes):
+        if shape != first and (len(shape) != len(first) or shape[:axis] != first[:axis] or shape[axis + 1:] != first[axis + 1:]):
+            raise ValueError(f"concat: arrays[{i}] has shape {shape} but arrays[0] has {first}; all axes but axis {axis} must agree")
+    ends = tuple(accumulate([shape[axis] for shape in shapes], initial=0))
     return xs[0] if len(xs) == 1 else _concat(len(xs))(*xs, axis=axis, ends=ends)
 
 
@@ -93,7 +96,7 @@ def split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> li
             raise ValueError(f"split: axis {axis} of x has length {n}, which is not {parts} equal parts; x has shape {x.shape}. "
                              f"Give the places to cut, e.g. split(x, [{n // parts}])")
         cuts = list(range(n // parts, n, n // parts)) if n else [0] * (parts - 1)
-    return [basic_slice(x, _between(x.ndim, axis, start, stop)) for start, stop in zip([0, *cuts], [*cuts, n])]
+    return [basic_slice(x, _between(axis, start, stop)) for start, stop in zip([0, *cuts], [*cuts, n])]
 
 
 @numpy_names
@@ -162,7 +165,7 @@ def roll(x: Any, shift: int | Sequence[int], axis: int | Sequence[int] | None = 
         by = integer("shift", one, at_least=-(1 << 62), where="roll") % (x.shape[i] or 1)
         if by:
             cut = x.shape[i] - by
-            x = concat([basic_slice(x, _between(x.ndim, i, cut, x.shape[i])), basic_slice(x, _between(x.ndim, i, 0, cut))], axis=i)
+            x = concat([basic_slice(x, _between(i, cut, x.shape[i])), basic_slice(x, _between(i, 0, cut))], axis=i)
     return x
 
 

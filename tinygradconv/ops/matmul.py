@@ -77,7 +77,7 @@ def _dense(activation: str | None) -> Primitive:
     """The op y = act(x @ w + bias), x (M, I), w (I, O): one per activation, since what its rule keeps depends on it."""
     @primitive(optional=("bias",), packs="w", name="dense")
     def dense_forward(be: Any, x: Any, w: Any, bias: Any, *, packed: dict | None) -> Any:
-        y = be.empty((x.shape[0], w.shape[1]), x.dtype)
+        y = be.empty((shape_of(x)[0], shape_of(w)[1]), dtype_of(x))
         be.run("dense", x, w, bias, y, ACTIVATIONS[activation], packed=packed)
         return y
 
@@ -107,7 +107,9 @@ def dense(x: Any, w: Any, bias: Any = None, *, activation: str | None = None) ->
     """
     names = ("x", "w") if bias is None else ("x", "w", "bias")
     x, w, *rest = floating_tensors("dense", names, (x, w) if bias is None else (x, w, bias))
-    shape, sizes = x.shape, w.shape
+    rows: Value = x
+    weights: Value = w
+    shape, sizes = shape_of(rows.data), shape_of(weights.data)
     if len(sizes) != 2:
         raise ValueError(f"dense: w must have two axes (inputs, outputs), got shape {sizes}")
     if shape[-1:] != sizes[:1]:

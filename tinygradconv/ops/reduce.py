@@ -38,9 +38,9 @@ def dropped(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
 def reduced(be: Any, x: Any, op: str, axes: tuple[int, ...], keepdims: bool, dtype: Any) -> Any:
     """One row of the `reduce` kernel, for op authors."""
     shape = shape_of(x)
-    y = be.empty(kept(shape, axes), dtype)
+    y = be.empty(kept(shape, axes) if keepdims else dropped(shape, axes), dtype)
     be.run("reduce", x, y, op, axes)
-    return y if keepdims else y.reshape(dropped(shape, axes))
+    return y
 
 
 def sum_dtype(dtype: np.dtype) -> np.dtype:
@@ -54,21 +54,23 @@ def _sum(be: Any, x: Any, *, axes: tuple[int, ...], keepdims: bool) -> Any:
 
 
 @primitive
-def _mean(be: Any, x: Any, *, axes: tuple[int, ...], keepdims: bool, n: float) -> Any:
+def _mean(be: Any, x: Any, *, axes: tuple[int, ...], keepdims: bool) -> Any:
     """Σ x / n."""
-    y = reduced(be, x, "sum", axes, keepdims, dtype_of(x))
-    be.run("binary", y, be.constant(number(n, dtype_of(x))), y, "divide")
-    return y
+    return reduced(be, x, "mean", axes, keepdims, dtype_of(x))
 
 
 @primitive(view=True)
-def _repeat(be: Any, g: Any, *, shape: tuple[int, ...], axes: tuple[int, ...], n: float) -> Any:
-    """g / n repeated along `axes` up to `shape`: the adjoint of Σ x / n."""
-    if n != 1:
-        y = be.like(g)
-        be.run("binary", g, be.constant(number(n, dtype_of(g))), y, "divide")
-        g = y
+def _repeat(be: Any, g: Any, *, shape: tuple[int, ...], axes: tuple[int, ...]) -> Any:
+    """g repeated along `axes` up to `shape`: the adjoint of Σ x."""
     return repeated(g, shape, axes)
+
+
+@primitive(view=True)
+def _share(be: Any, g: Any, *, shape: tuple[int, ...], axes: tuple[int, ...]) -> Any:
+    """g / n repeated along `axes` up to `shape`: the adjoint of Σ x / n."""
+    y = be.like(g)
+    be.run("binary", g, be.constant(number(_count(shape, axes), dtype_of(g))), y, "divide")
+    return repeated(y, shape, axes)
 
 
 @primitive
@@ -79,8 +81,8 @@ def _extreme(be: Any, x: Any, *, op: str, axes: tuple[int, ...], keepdims: bool)
 @primitive
 def _extreme_slope(be: Any, a: Any, b: Any, c: Any, *, op: str, axes: tuple[int, ...]) -> Any:
     """a at the first value over `axes`, in row-major order, of b that is the extreme c; 0 elsewhere."""
-    shape, x = kept(shape_of(b), axes), be.like(b)
-    be.run("extreme_backward", a.reshape(shape), b, c.reshape(shape), x, axes)
+    x = be.like(b)
+    be.run("extreme_backward", a, b, c, x, axes)
     return x
 
 
@@ -124,13 +126,15 @@ def _at_the_extremes(g: Tensor, a_shape: tuple[int, ...], b: Tensor, op: str, ax
     return reshape(gather_flat(lined_up(g, axes), where), a_shape)
 
 
-_sum.vjp(x=lambda g, x_shape, axes: _repeat(g, shape=x_shape, axes=axes, n=1))
-_mean.vjp(x=lambda g, x_shape, axes, n: _repeat(g, shape=x_shape, axes=axes, n=n))
-_repeat.vjp(g=lambda g, g_shape, axes, n: reshape(_mean(g, axes=axes, keepdims=False, n=n), g_shape))
+_sum.vjp(x=lambda g, x_shape, axes: _repeat(g, shape=x_shape, axes=axes))
+_repeat.vjp(g=lambda g, g_shape, axes: reshape(_sum(g, axes=axes, keepdims=False), g_shape))
+_mean.vjp(x=lambda g, x_shape, axes: _share(g, shape=x_shape, axes=axes))
+_share.vjp(g=lambda g, g_shape, axes: reshape(_mean(g, axes=axes, keepdims=False), g_shape))
 _extreme.vjp(x=lambda g, x, y, op, axes: _extreme_slope(g, x, y, op=op, axes=axes))
 _extreme_slope.vjp(a=_at_the_extremes, b=lambda g: nothing(g), c=lambda g, c: nothing(c))
 _cumulative_sum.vjp(x=lambda g, axis, reverse: _cumulative_sum(g, axis=axis, reverse=not reverse))
-_sum.name, _mean.name, _cumulative_sum.name, _extreme.name, _repeat.name = "sum", "mean", "cumsum", "max or min", "repeat"
+_sum.name, _mean.name, _cumulative_sum.name, _extreme.name, _repeat.name, _share.name = \
+    "sum", "mean", "cumsum", "max or min", "repeat", "share"
 
 
 def start(name: str, x: Any, axis: Axis, *, floating: bool = False) -> tuple[Tensor, tuple[int, ...]]:
@@ -143,7 +147,12 @@ def start(name: str, x: Any, axis: Axis, *, floating: bool = False) -> tuple[Ten
 
 def count(x: Tensor, axes: tuple[int, ...]) -> int:
     """How many values of x a reduction over `axes` puts into one."""
-    shape, n = shape_of(x.data), 1
+    return _count(shape_of(x.data), axes)
+
+
+def _count(shape: tuple[int, ...], axes: tuple[int, ...]) -> int:
+    """The number of values that lie along `axes`."""
+    n = 1
     for i in axes:
         n *= shape[i]
     return n
@@ -165,7 +174,7 @@ def sum(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
 def mean(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
     """Σ x / n over `axis`, n the number of values there; integers give float32; the mean of nothing is NaN."""
     x, axes = start("mean", x, axis, floating=True)
-    return _mean(x, axes=axes, keepdims=keepdims, n=count(x, axes) or math.nan)
+    return _mean(x, axes=axes, keepdims=keepdims)
 
 
 @numpy_names

@@ -7,13 +7,11 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
-from tinygradconv.arrays import broadcast
+from tinygradconv.arrays import broadcast, dtype_of
 from tinygradconv.autodiff import primitive
 from tinygradconv.geometry import integer
 from tinygradconv.ops.spelling import numpy_names
-from tinygradconv.promotion import as_tensor
+from tinygradconv.promotion import as_tensor, number
 from tinygradconv.tensor import Tensor
 
 __all__ = ["broadcast_to", "expand_dims", "flip", "matrix_transpose", "moveaxis", "permute_dims", "reshape", "squeeze", "sum_to"]
@@ -42,6 +40,8 @@ def as_axes(name: str, axis: Any, ndim: int) -> tuple[int, ...]:
 
 def as_axis(name: str, axis: Any, ndim: int) -> int:
     """One axis, in 0 … ndim − 1."""
+    if type(axis) is int and -ndim <= axis < ndim:                       # the commonest case
+        return axis % ndim
     return as_axes(name, integer("axis", axis, at_least=-math.inf, where=name), ndim)[0]
 
 
@@ -91,8 +91,8 @@ def _slice(be: Any, x: Any, *, index: tuple[Any, ...]) -> Any:
 @primitive
 def _place(be: Any, x: Any, *, index: tuple[Any, ...], shape: tuple[int, ...], fill: float) -> Any:
     """`fill` everywhere in `shape`, and x at `index`: with fill 0 the adjoint of a slice."""
-    y = be.empty(shape, x.dtype)
-    be.run("copy", be.constant(np.asarray(fill, x.dtype)), y)
+    y = be.empty(shape, dtype_of(x))
+    be.run("copy", be.constant(number(fill, dtype_of(x))), y)
     be.run("copy", x, y[_as_array(index)])
     return y
 

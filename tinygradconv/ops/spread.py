@@ -65,12 +65,12 @@ _prod.name = "prod"
 def _var(be: Any, x: Any, *, axes: tuple[int, ...], keepdims: bool, n: int, divisor: float) -> Any:
     """(Σ (x − m)² / divisor, m), m = Σ x / n."""
     dtype = dtype_of(x)
-    center, away = reduced(be, x, "sum", axes, True, dtype), be.like(x)
-    be.run("binary", center, be.constant(number(n, dtype)), center, "divide")
+    center, away = reduced(be, x, "mean", axes, True, dtype), be.like(x)
     be.run("binary", x, center, away, "subtract")
     be.run("unary", away, away, "square")
-    y = reduced(be, away, "sum", axes, keepdims, dtype)
-    be.run("binary", y, be.constant(number(divisor, dtype)), y, "divide")
+    y = reduced(be, away, "mean" if divisor == n else "sum", axes, keepdims, dtype)
+    if divisor != n:
+        be.run("binary", y, be.constant(number(divisor, dtype)), y, "divide")
     return y, center
 
 
