@@ -1,4 +1,28 @@
 # The loops of warp over a block: places, the pixels that are met there, what is made of them. Included by cpu.pyx, which has the structs.
+cdef extern from *:
+    """
+    /* Four floats, wherever they lie. */
+    typedef float tgc_four __attribute__((vector_size(16), aligned(4), may_alias));
+
+    /* Two pairs of floats, each loaded as one word. */
+    static inline tgc_four tgc_two_pairs(const float *a, const float *b)
+    {
+        typedef double two_words __attribute__((vector_size(16)));
+        double x, y;
+        memcpy(&x, a, sizeof x);
+        memcpy(&y, b, sizeof y);
+        return (tgc_four)(two_words){x, y};
+    }
+
+    /* The left ones of four pairs, and the right ones. */
+    #define TGC_LEFT_ONES(a, b) __builtin_shufflevector(a, b, 0, 2, 4, 6)
+    #define TGC_RIGHT_ONES(a, b) __builtin_shufflevector(a, b, 1, 3, 5, 7)
+    """
+    ctypedef float four "tgc_four"
+    four two_pairs "tgc_two_pairs"(const float* a, const float* b) noexcept nogil
+    four left_ones "TGC_LEFT_ONES"(four a, four b) noexcept nogil
+    four right_ones "TGC_RIGHT_ONES"(four a, four b) noexcept nogil
+
 
 cdef void find_places(const Walk* walk, int first, int count, int32_t* corner, float* down_share, float* right_share,
                       const Shape* shape) noexcept nogil:
@@ -28,36 +52,38 @@ cdef void sample(const float* bordered, const Block* block, float* y, Py_ssize_t
     if shape.C == 1:
         sample_pairs(bordered, block, y, count, shape.across)
     elif shape.C == 3:
-        sample_channels(bordered, block, y, count, 3, shape.across)
+        sample_from(bordered, block, y, 0, count, 3, shape.across)
     else:
-        sample_channels(bordered, block, y, count, shape.C, shape.across)
+        sample_from(bordered, block, y, 0, count, shape.C, shape.across)
 
 
 cdef void sample_pairs(const float* bordered, const Block* block, float* y, Py_ssize_t count, Py_ssize_t across) noexcept nogil:
-    """sample, for one channel: two pixels side by side are fetched as one word; what is reckoned with them then is vector code."""
-    cdef float above[2 * BLOCK]
-    cdef float below[2 * BLOCK]
-    cdef Py_ssize_t j
-    cdef const float* corner
-    cdef float top, bottom
-    for j in range(count):
-        corner = bordered + block.corner[j]
-        memcpy(above + 2 * j, corner, 2 * sizeof(float))
-        memcpy(below + 2 * j, corner + across, 2 * sizeof(float))
-    for j in range(count):
-        top = above[2 * j] + (above[2 * j + 1] - above[2 * j]) * block.right[j]
-        bottom = below[2 * j] + (below[2 * j + 1] - below[2 * j]) * block.right[j]
-        y[j] = top + (bottom - top) * block.down[j]
+    """sample, for one channel: two pixels side by side are fetched as one word, and four places make whole vectors of such words."""
+    cdef Py_ssize_t j, fours = count // 4
+    cdef four near_above, far_above, near_below, far_below, top, bottom
+    cdef const int32_t* corner = &block.corner[0]
+    cdef const four* right = <const four*>block.right
+    cdef const four* down = <const four*>block.down
+    for j in range(fours):
+        near_above, far_above = two_pairs(bordered + corner[0], bordered + corner[1]), two_pairs(bordered + corner[2], bordered + corner[3])
+        near_below = two_pairs(bordered + corner[0] + across, bordered + corner[1] + across)
+        far_below = two_pairs(bordered + corner[2] + across, bordered + corner[3] + across)
+        top, bottom = left_ones(near_above, far_above), left_ones(near_below, far_below)
+        top = top + (right_ones(near_above, far_above) - top) * right[j]
+        bottom = bottom + (right_ones(near_below, far_below) - bottom) * right[j]
+        (<four*>y)[j] = top + (bottom - top) * down[j]
+        corner += 4
+    sample_from(bordered, block, y, 4 * fours, count, 1, across)
 
 
-cdef inline void sample_channels(const float* bordered, const Block* block, float* y, Py_ssize_t count, Py_ssize_t C,
-                                 Py_ssize_t across) noexcept nogil:
-    """sample, for C channels: along the row to the right first, then down."""
+cdef inline void sample_from(const float* bordered, const Block* block, float* y, Py_ssize_t start, Py_ssize_t count, Py_ssize_t C,
+                             Py_ssize_t across) noexcept nogil:
+    """sample from place `start` on, for C channels: along the row to the right first, then down."""
     cdef Py_ssize_t j, c
     cdef const float* above
     cdef const float* below
     cdef float top, bottom
-    for j in range(count):
+    for j in range(start, count):
         above = bordered + block.corner[j] * C
         below = above + across
         for c in range(C):
