@@ -32,10 +32,62 @@ def bias_backward(const floating[:, ::1] g, const floating[:, ::1] y, floating[:
     totals = sums + plan.chunks * 2 * plan.width
     with nogil:
         for chunk in prange(plan.chunks, schedule="static", num_threads=threads_for(plan.M * plan.C)):
-            products_of_chunk(&g[0, 0], <const floating*>NULL, result, <const floating*>NULL, kept, activation, False, chunk, &plan, sums)
+            slopes_of_chunk(&g[0, 0], result, kept, activation, chunk, &plan, sums)
         fold_chunks(sums, &plan, totals)
-        add_products_of_rest(&g[0, 0], <const floating*>NULL, result, <const floating*>NULL, kept, activation, &plan, totals)
+        add_slopes_of_rest(&g[0, 0], result, kept, activation, &plan, totals)
     if dbias is not None:
         for c in range(plan.C):
             dbias[c] = <floating>totals[c]
     free(sums)
+
+
+cdef void slopes_of_block(const vector* g, const vector* y, vector* dz, Py_ssize_t rows, Py_ssize_t stride, int activation,
+                          vector* sums) noexcept nogil:
+    """One strip of columns of a block: dz = g · act'(z), kept unless NULL; sums = Σ dz."""
+    cdef vector once[TGC_STRIP]
+    cdef vector d
+    cdef Py_ssize_t m, j
+    memset(once, 0, sizeof(once))
+    for m in range(rows):
+        for j in range(TGC_STRIP):
+            d = sloped(g[m * stride + j], y, m * stride + j, activation)
+            once[j] = once[j] + d
+            if dz != NULL:
+                dz[m * stride + j] = d
+    for j in range(TGC_STRIP):
+        sums[j] = once[j]
+
+
+cdef void slopes_of_chunk(const floating* g, const floating* y, floating* dz, int activation, Py_ssize_t chunk, const Plan* plan,
+                          double* sums) noexcept nogil:
+    """dz = g · act'(z), and Σ dz over one chunk of wide rows; y and dz may be NULL. Of fold_chunks' pairs the second are 0."""
+    cdef Py_ssize_t start = plan.wide * chunk // plan.chunks, end = plan.wide * (chunk + 1) // plan.chunks, at
+    cdef Py_ssize_t strip = TGC_STRIP * TGC_BYTES // sizeof(floating), stride = plan.width * sizeof(floating) // TGC_BYTES
+    cdef Py_ssize_t m, rows, j, k
+    cdef floating part[32]                              # TGC_STRIP registers, 128 bytes at most
+    cdef double* once = sums + 2 * chunk * plan.width
+    memset(once, 0, 2 * plan.width * sizeof(double))
+    for m from start <= m < end by plan.block:
+        rows = min(plan.block, end - m)
+        for j from 0 <= j < plan.width by strip:
+            at = m * plan.width + j
+            if floating is float:
+                slopes_of_block(<const vector_float*>(g + at), <const vector_float*>further(y, at), <vector_float*>further(dz, at), rows,
+                                stride, activation, <vector_float*>part)
+            else:
+                slopes_of_block(<const vector_double*>(g + at), <const vector_double*>further(y, at), <vector_double*>further(dz, at), rows,
+                                stride, activation, <vector_double*>part)
+            for k in range(strip):
+                once[j + k] += part[k]
+
+
+cdef void add_slopes_of_rest(const floating* g, const floating* y, floating* dz, int activation, const Plan* plan,
+                             double* totals) noexcept nogil:
+    """slopes_of_chunk for the rows that no wide row holds, added to the totals."""
+    cdef Py_ssize_t i
+    cdef floating d
+    for i in range((plan.M - plan.rest) * plan.C, plan.M * plan.C):
+        d = sloped_number(g[i], y, i, activation)
+        totals[i % plan.C] += d
+        if dz != NULL:
+            dz[i] = d

@@ -60,31 +60,6 @@ cdef void moments_of_block(const vector* x, Py_ssize_t rows, Py_ssize_t stride, 
         sums[j], sums[TGC_STRIP + j] = once[j], twice[j]
 
 
-cdef void products_of_block(const vector* g, const vector* x, const vector* y, const vector* mean, vector* dz, Py_ssize_t rows,
-                            Py_ssize_t stride, int activation, bint streams, vector* sums) noexcept nogil:
-    """One strip of columns of a block: dz = g · act'(z), kept unless NULL; sums = Σ dz, and Σ dz · (x − mean) unless x is NULL."""
-    cdef vector centre[TGC_STRIP]
-    cdef vector once[TGC_STRIP]
-    cdef vector product[TGC_STRIP]
-    cdef vector d
-    cdef Py_ssize_t m, j
-    memset(&d, 0, TGC_BYTES)
-    for j in range(TGC_STRIP):
-        once[j], product[j], centre[j] = d, d, d
-        if x != NULL:
-            centre[j] = mean[j]
-    for m in range(rows):
-        for j in range(TGC_STRIP):
-            d = sloped(g[m * stride + j], y, m * stride + j, activation)
-            once[j] = once[j] + d
-            if x != NULL:
-                product[j] = product[j] + d * (x[m * stride + j] - centre[j])
-            if dz != NULL:
-                store(dz + m * stride + j, d, streams)
-    for j in range(TGC_STRIP):
-        sums[j], sums[TGC_STRIP + j] = once[j], product[j]
-
-
 # ---- sums along the rows: a pair per wide column from each chunk, at last totals[0:C] and totals[C:2C]
 
 cdef void moments_of_chunk(const floating* x, const floating* centre, Py_ssize_t chunk, const Plan* plan, double* sums) noexcept nogil:
@@ -112,35 +87,6 @@ cdef void moments_of_chunk(const floating* x, const floating* centre, Py_ssize_t
                 twice[j + k] += part[strip + k] + away * (2 * part[k] + weight * away)
 
 
-cdef void products_of_chunk(const floating* g, const floating* x, const floating* y, const floating* centre, floating* dz,
-                            int activation, bint streams, Py_ssize_t chunk, const Plan* plan, double* sums) noexcept nogil:
-    """dz = g · act'(z), Σ dz and Σ dz · (x − centre) over one chunk of wide rows; x, y and dz may be NULL, as in products_of_block."""
-    cdef Py_ssize_t start = plan.wide * chunk // plan.chunks, end = plan.wide * (chunk + 1) // plan.chunks, at
-    cdef Py_ssize_t strip = TGC_STRIP * TGC_BYTES // sizeof(floating), stride = plan.width * sizeof(floating) // TGC_BYTES
-    cdef Py_ssize_t m, rows, j, k
-    cdef floating part[64]
-    cdef double* once = sums + 2 * chunk * plan.width
-    cdef double* product = once + plan.width
-    memset(once, 0, 2 * plan.width * sizeof(double))
-    for m from start <= m < end by plan.block:
-        rows = min(plan.block, end - m)
-        for j from 0 <= j < plan.width by strip:
-            at = m * plan.width + j
-            if floating is float:
-                products_of_block(<const vector_float*>(g + at), <const vector_float*>further(x, at),
-                                  <const vector_float*>further(y, at), <const vector_float*>further(centre, j),
-                                  <vector_float*>further(dz, at), rows, stride, activation, streams, <vector_float*>part)
-            else:
-                products_of_block(<const vector_double*>(g + at), <const vector_double*>further(x, at),
-                                  <const vector_double*>further(y, at), <const vector_double*>further(centre, j),
-                                  <vector_double*>further(dz, at), rows, stride, activation, streams, <vector_double*>part)
-            for k in range(strip):
-                once[j + k] += part[k]
-                product[j + k] += part[strip + k]
-    if streams:
-        fence()
-
-
 cdef void fold_chunks(double* sums, const Plan* plan, double* totals) noexcept nogil:
     """Add the chunks, in order, and then the columns of one channel, into one pair of totals per channel."""
     cdef Py_ssize_t chunk, j, c = 0, C = plan.C
@@ -165,21 +111,6 @@ cdef void add_moments_of_rest(const floating* x, const floating* centre, const P
         d = <double>x[i] - centre[c]
         totals[c] += d
         totals[plan.C + c] += d * d
-
-
-cdef void add_products_of_rest(const floating* g, const floating* x, const floating* y, const floating* centre, floating* dz,
-                               int activation, const Plan* plan, double* totals) noexcept nogil:
-    """products_of_chunk for the rows that no wide row holds, added to the totals."""
-    cdef Py_ssize_t i, c
-    cdef floating d
-    for i in range((plan.M - plan.rest) * plan.C, plan.M * plan.C):
-        c = i % plan.C
-        d = sloped_number(g[i], y, i, activation)
-        totals[c] += d
-        if x != NULL:
-            totals[plan.C + c] += d * (<double>x[i] - centre[c])
-        if dz != NULL:
-            dz[i] = d
 
 
 cdef inline double not_below_zero(double value) noexcept nogil:

@@ -14,10 +14,11 @@ from libc.math cimport sqrt
 
 include "common.pxi"
 
-include "slope.pxi"
 include "stores.pxi"
 include "transcendental.pxi"
 include "norm/columns.pxi"
+include "norm/passed.pxi"
+include "norm/products.pxi"
 include "norm/apply.pxi"
 include "norm/response.pxi"
 
@@ -25,7 +26,8 @@ include "norm/response.pxi"
 # ---- batch normalisation: one statistic per channel, chunks of rows in parallel
 
 def batch_norm_forward(const floating[:, ::1] x, const floating[::1] scale, const floating[::1] shift, const floating[:, ::1] residual,
-                       floating[:, ::1] y, floating[::1] mean, floating[::1] variance, double epsilon, int activation):
+                       floating[:, ::1] y, floating[::1] mean, floating[::1] variance, unsigned char[::1] passed, double epsilon,
+                       int activation):
     """reference.batch_norm_forward. One task per chunk of rows, twice: sums, then values."""
     if x.shape[0] == 0 or x.shape[1] == 0:
         return
@@ -38,6 +40,9 @@ def batch_norm_forward(const floating[:, ::1] x, const floating[::1] scale, cons
     cdef double* totals = sums + plan.chunks * 2 * w
     cdef floating* factors = <floating*>(totals + 2 * plan.C)
     cdef const floating* beside = NULL
+    cdef unsigned char* bits = NULL
+    if passed is not None:
+        bits = &passed[0]
     if residual is not None:
         beside = &residual[0, 0]
     with nogil:
@@ -60,15 +65,15 @@ def batch_norm_forward(const floating[:, ::1] x, const floating[::1] scale, cons
             factors[2 * w + c] = <floating>(shift[c] - (mu - mean[c]) * slope)       # what rounding the mean took away
         tile(factors, 3, &plan)
         for chunk in prange(plan.chunks, schedule="static", num_threads=threads):
-            apply_chunk(&x[0, 0], factors, beside, &y[0, 0], activation, streams, chunk, &plan)
+            apply_chunk(&x[0, 0], factors, beside, &y[0, 0], bits, activation == 1, streams, chunk, &plan)
     free(sums)
 
 
-def batch_norm_backward(const floating[:, ::1] g, const floating[:, ::1] x, const floating[:, ::1] y, const floating[::1] scale,
+def batch_norm_backward(const floating[:, ::1] g, const floating[:, ::1] x, const unsigned char[::1] passed, const floating[::1] scale,
                         const floating[::1] mean, const floating[::1] variance, floating[:, ::1] dx, floating[::1] dscale,
                         floating[::1] dshift, floating[:, ::1] dresidual, double epsilon, int activation):
-    """reference.batch_norm_backward. One task per chunk of rows, twice: sums, then values. A dresidual that the first pass has
-    filled, the cotangent before the activation, saves the second pass one of its reads."""
+    """reference.batch_norm_backward. One task per chunk of rows, twice: sums, then values. The cotangent before the activation is
+    written by the first pass: two arrays written side by side in the second took longer than reading it once more."""
     if x.shape[0] == 0 or x.shape[1] == 0:
         return
     cdef Plan plan = plan_of(x.shape[0], x.shape[1], 64)
@@ -81,10 +86,10 @@ def batch_norm_backward(const floating[:, ::1] g, const floating[:, ::1] x, cons
     cdef double* totals = sums + plan.chunks * 2 * w
     cdef floating* factors = <floating*>(totals + 2 * plan.C)
     cdef const floating* cotangent = &g[0, 0]
-    cdef const floating* result = NULL
+    cdef const unsigned char* bits = NULL
     cdef floating* kept = NULL
     if activation != 0:
-        result = &y[0, 0]
+        bits = &passed[0]
     if dresidual is not None:
         kept = &dresidual[0, 0]
     with nogil:
@@ -92,9 +97,9 @@ def batch_norm_backward(const floating[:, ::1] g, const floating[:, ::1] x, cons
             factors[c] = mean[c]
         tile(factors, 1, &plan)
         for chunk in prange(plan.chunks, schedule="static", num_threads=threads):
-            products_of_chunk(cotangent, &x[0, 0], result, factors, kept, activation, streams_dz, chunk, &plan, sums)
+            products_of_chunk(cotangent, &x[0, 0], bits, factors, kept, streams_dz, chunk, &plan, sums)
         fold_chunks(sums, &plan, totals)
-        add_products_of_rest(cotangent, &x[0, 0], result, factors, kept, activation, &plan, totals)
+        add_products_of_rest(cotangent, &x[0, 0], bits, factors, kept, &plan, totals)
         for c in range(plan.C):
             inverse = 1 / sqrt(<double>variance[c] + epsilon)
             gain = scale[c] * inverse
@@ -103,9 +108,9 @@ def batch_norm_backward(const floating[:, ::1] g, const floating[:, ::1] x, cons
             set_gradient_factors(factors + c, w, gain, inverse, totals[c] / plan.M, totals[plan.C + c] / plan.M)
         tile(factors, 4, &plan)
         if kept != NULL:
-            cotangent, activation = kept, 0
+            cotangent, bits = kept, NULL
         for chunk in prange(plan.chunks, schedule="static", num_threads=threads):
-            combine_chunk(cotangent, &x[0, 0], result, factors, &dx[0, 0], activation, streams, chunk, &plan)
+            combine_chunk(cotangent, &x[0, 0], bits, factors, &dx[0, 0], streams, chunk, &plan)
     free(sums)
 
 
@@ -126,7 +131,7 @@ def affine(const floating[:, ::1] x, const floating[::1] scale, const floating[:
             factors[c], factors[w + c], factors[2 * w + c] = 0, scale[c], shift[c]
         tile(factors, 3, &plan)
         for chunk in prange(plan.chunks, schedule="static", num_threads=threads_for(plan.M * plan.C)):
-            apply_chunk(&x[0, 0], factors, beside, &y[0, 0], activation, streams, chunk, &plan)
+            apply_chunk(&x[0, 0], factors, beside, &y[0, 0], <unsigned char*>NULL, activation == 1, streams, chunk, &plan)
     free(factors)
 
 
@@ -181,7 +186,7 @@ cdef void normalise_part(const floating* x, floating* y, floating* mean, floatin
                 factors[w + c] = <floating>slope
                 factors[2 * w + c] = <floating>((mean[n * G + group] - mu) * slope)
         tile(factors, 3, plan)
-        apply_chunk(x + n * size, factors, <const floating*>NULL, y + n * size, 0, False, 0, plan)
+        apply_chunk(x + n * size, factors, <const floating*>NULL, y + n * size, <unsigned char*>NULL, False, False, 0, plan)
 
 
 def group_norm_backward(const floating[:, :, :, ::1] g, const floating[:, :, :, ::1] x, const floating[:, ::1] mean,
@@ -212,9 +217,9 @@ cdef void gradient_part(const floating* g, const floating* x, const floating* me
         for c in range(plan.C):
             factors[c] = mean[n * G + c // channels]
         tile(factors, 1, plan)
-        products_of_chunk(g + n * size, x + n * size, <const floating*>NULL, factors, <floating*>NULL, 0, False, 0, plan, sums)
+        products_of_chunk(g + n * size, x + n * size, <const unsigned char*>NULL, factors, <floating*>NULL, False, 0, plan, sums)
         fold_chunks(sums, plan, totals)
-        add_products_of_rest(g + n * size, x + n * size, <const floating*>NULL, factors, <floating*>NULL, 0, plan, totals)
+        add_products_of_rest(g + n * size, x + n * size, <const unsigned char*>NULL, factors, <floating*>NULL, plan, totals)
         for group in range(G):
             mean_g, mean_product = 0, 0
             for c in range(group * channels, (group + 1) * channels):
@@ -224,7 +229,7 @@ cdef void gradient_part(const floating* g, const floating* x, const floating* me
             for c in range(group * channels, (group + 1) * channels):
                 set_gradient_factors(factors + c, w, inverse, inverse, mean_g, mean_product)
         tile(factors, 4, plan)
-        combine_chunk(g + n * size, x + n * size, <const floating*>NULL, factors, dx + n * size, 0, False, 0, plan)
+        combine_chunk(g + n * size, x + n * size, <const unsigned char*>NULL, factors, dx + n * size, False, 0, plan)
 
 
 # ---- local response normalisation: rows in parallel

@@ -39,10 +39,11 @@ def configurations() -> list[tuple[Any, tuple[Any, ...]]]:
     return [*batch, (gathered, (float32,)), (gathered, (float64,))] + cuda_groups.configurations() + cuda_response.configurations()
 
 
-def batch_norm_forward(device: Any, x: Any, scale: Any, shift: Any, residual: Any, y: Any, mean: Any, variance: Any, epsilon: float,
-                       activation: int, moments: dict[int, Any] | None = None) -> None:
+def batch_norm_forward(device: Any, x: Any, scale: Any, shift: Any, residual: Any, y: Any, mean: Any, variance: Any, passed: None,
+                       epsilon: float, activation: int, moments: dict[int, Any] | None = None) -> None:
     """reference.batch_norm_forward. A thread for four channels of a few rows, twice: for the sums, and for the values.
 
+    No `passed` is filled: backward is given y. A byte of bits would be of two threads, or of rows that different blocks hold.
     Where the convolution that filled x has left its sums in `moments` they are taken out, and not made again.
     """
     if not x.size:
@@ -73,13 +74,16 @@ def _gathered(device: Any, x: Any, T: Scalar, width: int, cut: Columns, sums: An
     return fewer, rows * times, fewer.shape[0]
 
 
-def batch_norm_backward(device: Any, g: Any, x: Any, y: Any, scale: Any, mean: Any, variance: Any, dx: Any, dscale: Any, dshift: Any,
+def batch_norm_backward(device: Any, g: Any, x: Any, passed: Any, scale: Any, mean: Any, variance: Any, dx: Any, dscale: Any, dshift: Any,
                         dresidual: Any, epsilon: float, activation: int) -> None:
-    """reference.batch_norm_backward. A thread for four channels of a few rows, twice: for the sums, and for the values."""
+    """reference.batch_norm_backward. A thread for four channels of a few rows, twice: for the sums, and for the values.
+
+    `passed` is y itself.
+    """
     if not x.size:
         return
     (M, C), kept = x.shape, dresidual is not None
-    after = y if activation else g
+    after = passed if activation else g
     width = fours(C, g, x, after, mean, dx, dresidual)
     cut, T = columns(M, C, width, FEW), scalar_of(x.dtype)
     sums = device.empty((cut.chunks, 2, C), "float64")

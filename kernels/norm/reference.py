@@ -7,12 +7,13 @@ from __future__ import annotations
 import numpy as np
 
 
-def batch_norm_forward(x, scale, shift, residual, y, mean, variance, epsilon, activation):
+def batch_norm_forward(x, scale, shift, residual, y, mean, variance, passed, epsilon, activation):
     """y = act(scale · (x − mean) / √(variance + epsilon) + shift + residual), with each channel's mean and biased variance over the M rows.
 
     x, residual, y  (M, C), M ≥ 1; y filled; no residual is None
     scale, shift    (C,)
     mean, variance  (C,), filled
+    passed          (⌈M·C / 8⌉,) bytes, filled with ReLU: bit i % 8 of byte i // 8 is set where value i of y is above 0; None: not wanted
     activation      0 or 1 of kernels.ACTIVATIONS
     """
     wide = x.astype(np.float64)
@@ -20,26 +21,36 @@ def batch_norm_forward(x, scale, shift, residual, y, mean, variance, epsilon, ac
     mean[...] = mu
     variance[...] = ((wide - mu) ** 2).mean(0)
     y[...] = _activated((wide - mu) * (scale / np.sqrt(variance.astype(np.float64) + epsilon)) + shift, residual, activation)
+    if passed is not None and activation:
+        passed[...] = np.packbits(y > 0, bitorder="little")
 
 
-def batch_norm_backward(g, x, y, scale, mean, variance, dx, dscale, dshift, dresidual, epsilon, activation):
+def batch_norm_backward(g, x, passed, scale, mean, variance, dx, dscale, dshift, dresidual, epsilon, activation):
     """dz = g · act'(z),  dx = scale · inv · (dz − Σdz / M − x̂ · Σ(dz·x̂) / M),  dscale = Σ dz·x̂,  dshift = Σ dz,  dresidual = dz.
 
     x̂ = (x − mean) · inv, inv = 1 / √(variance + epsilon); the sums run over the M rows (Ioffe and Szegedy 2015, section 3).
-    relu'(z) is 1 where y > 0.
+    relu'(z) is 1 where y > 0: `passed` has a bit for each value, from the forward pass, or it is y itself, as on a GPU (cuda.py).
 
-    g, x, y, dx, dresidual                 (M, C), M ≥ 1; dx filled; y None without activation; dresidual None or filled
+    g, x, dx, dresidual                    (M, C), M ≥ 1; dx filled; dresidual None or filled
+    passed                                 (⌈M·C / 8⌉,) bytes, or (M, C); None without activation
     scale, mean, variance, dscale, dshift  (C,); dscale and dshift filled
     activation                             0 or 1 of kernels.ACTIVATIONS
     """
     inverse = 1 / np.sqrt(variance.astype(np.float64) + epsilon)
     normal = (x - mean.astype(np.float64)) * inverse
-    dz = np.where(y > 0, g, 0) if activation else g
+    dz = np.where(_let_through(passed, g.shape), g, 0) if activation else g
     dshift[...] = total = dz.sum(0, dtype=np.float64)
     dscale[...] = product = (dz * normal).sum(0)
     dx[...] = scale * inverse * (dz - total / len(x) - normal * product / len(x))
     if dresidual is not None:
         dresidual[...] = dz
+
+
+def _let_through(passed, shape):
+    """Whether each value went through ReLU."""
+    if passed.dtype == np.uint8:
+        return np.unpackbits(passed, count=shape[0] * shape[1], bitorder="little").reshape(shape).astype(bool)
+    return passed > 0
 
 
 def affine(x, scale, shift, residual, y, activation):

@@ -67,7 +67,7 @@ def normalised(y, left, device, kernels=NARROWER):
     z, mean, variance = (device.empty(shape, y.dtype) for shape in ((M, C), (C,), (C,)))
     scale, shift = np.linspace(0.5, 2, C).astype(y.dtype), np.linspace(-1, 1, C).astype(y.dtype)
     with np.errstate(all="ignore"):
-        kernels.batch_norm_forward(device, y.reshape(M, C), scale, shift, None, z, mean, variance, 1e-5, 0, left)
+        kernels.batch_norm_forward(device, y.reshape(M, C), scale, shift, None, z, mean, variance, None, 1e-5, 0, left)
     return z, mean, variance
 
 

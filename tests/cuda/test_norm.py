@@ -28,7 +28,7 @@ def normal(shape, dtype, seed=0):
 
 
 def both(made, name, operands, outputs, more, dtype, device=DEVICE):
-    """[(filled by the kernel, filled by its definition), …]; an output that is None is not wanted."""
+    """[(filled by the kernel, filled by its definition), …]; an output that is None is not wanted: bits of what passed ReLU never are."""
     filled = [[None if shape is None else DEVICE.empty(shape, dtype) for shape in outputs] for _ in range(2)]
     getattr(made, name)(device, *operands, *filled[0], *more)
     with np.errstate(all="ignore"):
@@ -47,7 +47,7 @@ def check_batch_norm(made, M, C, dtype=np.float32, residual=False, activation=0)
     """Forward and backward; the backward pass goes on from the definition's values, so that ReLU cuts alike."""
     x, scale, shift, g = normal((M, C), dtype), normal(C, dtype, 1), normal(C, dtype, 2), normal((M, C), dtype, 3)
     beside = normal((M, C), dtype, 4) if residual else None
-    forward = both(made, "batch_norm_forward", (x, scale, shift, beside), ((M, C), C, C), (0.01, activation), dtype)
+    forward = both(made, "batch_norm_forward", (x, scale, shift, beside), ((M, C), C, C, None), (0.01, activation), dtype)
     (_, y), (_, mean), (_, variance) = forward
     backward = both(made, "batch_norm_backward", (g, x, y if activation else None, scale, mean, variance),
                     ((M, C), C, C, (M, C) if residual else None), (0.01, activation), dtype)
@@ -72,7 +72,7 @@ def test_batch_norm_in_whole_blocks():
 
 def test_nothing_is_launched_for_no_channels():
     nothing, none = np.zeros((3, 0), np.float32), np.zeros(0, np.float32)
-    kernels.batch_norm_forward(None, nothing, none, none, None, nothing, none, none, 0.1, 0)
+    kernels.batch_norm_forward(None, nothing, none, none, None, nothing, none, none, None, 0.1, 0)
     kernels.batch_norm_backward(None, nothing, nothing, None, none, none, none, nothing, none, none, None, 0.1, 0)
     kernels.affine(None, nothing, none, none, None, nothing, 0)
 
@@ -84,7 +84,7 @@ def test_statistics_are_accurate_far_from_zero(C):
     naive = (x ** 2).mean(0, dtype=np.float32) - x.mean(0, dtype=np.float32) ** 2
     assert np.abs(naive - 1).max() > 0.5                                   # the checker would notice
     one = np.ones(C, np.float32)
-    y, mean, variance = both(SMALL, "batch_norm_forward", (x, one, 0 * one, None), (x.shape, C, C), (1e-5, 0), np.float32)
+    y, mean, variance = both(SMALL, "batch_norm_forward", (x, one, 0 * one, None), (x.shape, C, C, None), (1e-5, 0), np.float32)
     np.testing.assert_allclose(*mean, rtol=1e-7)
     np.testing.assert_allclose(*variance, rtol=1e-7)
     np.testing.assert_allclose(*y, atol=1e-6)
@@ -95,7 +95,7 @@ def test_statistics_are_accurate_far_from_zero(C):
 def test_a_wild_value_spoils_its_own_channel_as_the_definition_says(value, row):
     x, one = normal((60, 4), np.float32), np.ones(4, np.float32)
     x[row, 2] = value
-    forward = both(SMALL, "batch_norm_forward", (x, one, one, None), (x.shape, 4, 4), (0.1, 1), np.float32)
+    forward = both(SMALL, "batch_norm_forward", (x, one, one, None), (x.shape, 4, 4, None), (0.1, 1), np.float32)
     assert_close(forward, np.float32)
     assert np.isfinite(np.delete(forward[0][0], 2, 1)).all() and np.isfinite(forward[0][0][:, 2]).all() == np.isfinite(value)
 
@@ -103,7 +103,7 @@ def test_a_wild_value_spoils_its_own_channel_as_the_definition_says(value, row):
 def test_a_not_a_number_passes_relu_and_its_cotangent_does_not():
     x, one, residual = normal((33, 4), np.float32), np.ones(4, np.float32), np.zeros((33, 4), np.float32)
     residual[[5, 32], 3] = np.nan
-    (y, _), *_ = both(SMALL, "batch_norm_forward", (x, one, one, residual), (x.shape, 4, 4), (0.1, 1), np.float32)
+    (y, _), *_ = both(SMALL, "batch_norm_forward", (x, one, one, residual), (x.shape, 4, 4, None), (0.1, 1), np.float32)
     assert np.isnan(y).sum() == 2 and np.isnan(y[[5, 32], 3]).all()
     g = np.where(np.isnan(residual), np.inf, 1).astype(np.float32)
     backward = both(SMALL, "batch_norm_backward", (g, x, y, one, 0 * one, one), (x.shape, 4, 4, x.shape), (0.1, 1), np.float32)
@@ -122,7 +122,7 @@ def test_affine(C, activation):
 
 def test_arrays_whose_addresses_do_not_allow_wide_loads():
     x, one = normal(81, np.float32)[1:].reshape(20, 4), np.ones(4, np.float32)
-    assert_close(both(SMALL, "batch_norm_forward", (x, one, one, None), (x.shape, 4, 4), (0.1, 0), np.float32), np.float32)
+    assert_close(both(SMALL, "batch_norm_forward", (x, one, one, None), (x.shape, 4, 4, None), (0.1, 0), np.float32), np.float32)
 
 
 def test_the_size_of_the_gpu_changes_no_bit():
@@ -131,7 +131,7 @@ def test_the_size_of_the_gpu_changes_no_bit():
     for multiprocessors in (1, 5):
         device = EmulatedDevice()
         device.multiprocessors = multiprocessors
-        forward = both(SMALL, "batch_norm_forward", (x, scale, scale, g), (x.shape, 17, 17), (0.1, 1), np.float32, device)
+        forward = both(SMALL, "batch_norm_forward", (x, scale, scale, g), (x.shape, 17, 17, None), (0.1, 1), np.float32, device)
         (y, _), (mean, _), (variance, _) = forward
         backward = both(SMALL, "batch_norm_backward", (g, x, y, scale, mean, variance), (x.shape, 17, 17, None), (0.1, 1), np.float32,
                         device)

@@ -59,7 +59,7 @@ def columns(draw):
     """Calls of kernels on M rows of C values."""
     M, C, act, relu = draw(st.sampled_from([0, 1, 2, 5, 31, 33, 200])), draw(LENGTHS), draw(st.integers(0, 2)), draw(st.integers(0, 1))
     X, c, beside = (M, C), (C,), (M, C) if draw(st.booleans()) else None
-    K = draw(LENGTHS)
+    K, bits = draw(LENGTHS), ((M * C + 7) // 8,) if relu else None
     calls = [("softmax", (X, X)), ("log_softmax", (X, X)), ("binary", (X, c, X, "add")), ("binary", ((M, 1), X, X, "maximum")),
              ("unary", (X, X, "tanh")), ("unary", (X, X, "exp")),
              ("reduce", (X, (1, C), "sum", (0,))), ("reduce", (X, (M, 1), "sum", (1,))),
@@ -69,8 +69,8 @@ def columns(draw):
              *[("matmul", ((2, C, M) if a else (2, M, C), (2, K, C) if b else (2, C, K), (2, M, K), bool(a), bool(b)))
                for a in (0, 1) for b in (0, 1)]]
     if M:
-        calls += [("batch_norm_forward", (X, c, c, beside, X, c, c, 0.1, relu)),
-                  ("batch_norm_backward", (X, X, X if relu else None, c, c, c, X, c, c, X, 0.1, relu)),
+        calls += [("batch_norm_forward", (X, c, c, beside, X, c, c, bits, 0.1, relu)),
+                  ("batch_norm_backward", (X, X, bits, c, c, c, X, c, c, X, 0.1, relu)),
                   ("group_norm_forward", ((M, 3, 2, C), (M, 3, 2, C), (M, 2), (M, 2), 0.1)),
                   ("group_norm_backward", ((M, 3, 2, C), (M, 3, 2, C), (M, 2), (M, 2), (M, 3, 2, C), 0.1))]
     return calls
@@ -110,21 +110,24 @@ def test_the_loaders_kernels_touch_nothing_else_wherever_a_map_leads(shape, size
        threads=st.integers(1, 3))
 def test_no_kernel_touches_what_is_not_its_own(calls, dtype, at_end, threads):
     given_by_pool = memory.array
+
+    def kind(name):
+        return np.uint8 if name == "passed" else dtype                     # bits
     for kernel, arguments in calls:
         guarded, random = Guarded(at_end), np.random.default_rng(0)
         names = [name for name in KERNELS[kernel].arguments if name != "workspace"]
         arrays = [name for name, argument in zip(names, arguments, strict=True) if type(argument) is tuple and name != "axes"]
-        passed = {name: argument if name not in arrays else guarded.empty(argument, dtype) if name in KERNELS[kernel].fills
-                  else guarded.like(random.uniform(0.5, 2, argument).astype(dtype)) for name, argument in zip(names, arguments)}
+        handed = {name: argument if name not in arrays else guarded.empty(argument, kind(name)) if name in KERNELS[kernel].fills
+                  else guarded.like(random.uniform(0.5, 2, argument).astype(kind(name))) for name, argument in zip(names, arguments)}
         memory.array = guarded.empty
         try:
             with tgc.settings(threads=threads):
-                CPU.run(kernel, *passed.values(), algorithm=kernel)
+                CPU.run(kernel, *handed.values(), algorithm=kernel)
         finally:
             memory.array = given_by_pool
         for name in set(KERNELS[kernel].fills) & set(arrays):
-            assert np.isfinite(passed[name]).all(), (kernel, name)
-        del passed
+            assert np.isfinite(handed[name]).all(), (kernel, name)
+        del handed
         guarded.close()
 
 

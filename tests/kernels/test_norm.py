@@ -37,13 +37,18 @@ def poisoned(*shapes, dtype):
 
 
 def batch_norm(variant, x, g, scale, shift, epsilon=1e-5, residual=None, activation=0):
-    """[y, mean, variance, dx, dscale, dshift] of one forward and one backward, and dresidual where there is a residual."""
+    """[y, mean, variance, dx, dscale, dshift] of one forward and one backward, and dresidual where there is a residual.
+
+    The bits of what passed ReLU must be those of the y that is filled with them.
+    """
     c = scale.shape
     y, mean, variance, dx, dscale, dshift, dresidual = poisoned(x.shape, c, c, x.shape, c, c, x.shape, dtype=x.dtype)
     dresidual = None if residual is None else dresidual
-    kernel(variant, "batch_norm_forward", x.dtype)(x, scale, shift, residual, y, mean, variance, epsilon, activation)
-    kernel(variant, "batch_norm_backward", x.dtype)(g, x, y if activation else None, scale, mean, variance, dx, dscale, dshift, dresidual,
-                                                    epsilon, activation)
+    passed = np.full((x.size + 7) // 8, 0xAA, np.uint8) if activation else None
+    kernel(variant, "batch_norm_forward", x.dtype)(x, scale, shift, residual, y, mean, variance, passed, epsilon, activation)
+    if activation:
+        np.testing.assert_array_equal(passed, np.packbits(y > 0, bitorder="little"))
+    kernel(variant, "batch_norm_backward", x.dtype)(g, x, passed, scale, mean, variance, dx, dscale, dshift, dresidual, epsilon, activation)
     return [y, mean, variance, dx, dscale, dshift] + ([] if residual is None else [dresidual])
 
 
@@ -127,6 +132,23 @@ def test_relu_and_residual_are_torchs(variant, shape):
     theirs.backward(torch.tensor(g))
     got = batch_norm(variant, x, g, scale, shift, residual=residual, activation=1)
     assert_all_close([got[0], *got[3:]], [theirs.detach().numpy(), *(leaf.grad.numpy() for leaf in leaves)], 1e-9)
+
+
+@pytest.mark.parametrize("variant", EVERY)
+def test_bits_that_nobody_wants_are_not_made(variant):
+    x, one = normal((70, 6), np.float32), np.ones(6, np.float32)
+    y, mean, variance = poisoned(x.shape, 6, 6, dtype=x.dtype)
+    kernel(variant, "batch_norm_forward", x.dtype)(x, one, one, None, y, mean, variance, None, 1e-5, 1)
+    np.testing.assert_array_equal(y, batch_norm(variant, x, x, one, one, activation=1)[0])
+
+
+def test_the_definition_takes_y_in_place_of_its_bits():
+    x, g, one = normal((70, 6), np.float32), normal((70, 6), np.float32, 1), np.ones(6, np.float32)
+    y, mean, variance, *by_bits = batch_norm("reference", x, g, one, one, residual=g, activation=1)
+    by_values = poisoned(x.shape, 6, 6, x.shape, dtype=x.dtype)
+    reference.batch_norm_backward(g, x, y, one, mean, variance, *by_values, 1e-5, 1)
+    for ours, theirs in zip(by_values, by_bits, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
 
 
 @pytest.mark.parametrize("variant", EVERY)

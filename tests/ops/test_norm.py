@@ -113,10 +113,11 @@ def test_the_residuals_cotangent_is_no_copy_without_an_activation(rng):
 
 
 @pytest.mark.parametrize("activation", [None, "relu"])
-def test_what_is_kept_is_x_the_statistics_and_y_only_for_relu(rng, activation):
+def test_what_is_kept_is_x_the_statistics_and_for_relu_a_bit_a_value(rng, activation):
     x = tgc.Tensor(rng.standard_normal((4, 3)), requires_grad=True)
     kept = batch_norm(x, np.ones(3), np.zeros(3), residual=x, activation=activation)[0].node.kept
-    assert {*kept} == {"x", "scale", "mean", "variance"} | ({"y"} if activation else set())
+    assert {*kept} == {"x", "scale", "mean", "variance"} | ({"passed"} if activation else set())
+    assert activation is None or kept["passed"][0].nbytes == 2
 
 
 @pytest.mark.parametrize("activation", [None, "relu"])

@@ -1,18 +1,22 @@
 """Batch normalisation, alone or with what follows it in a residual block: y = act(scale · x̂ + shift + residual).
 
-One kernel goes each way, so that the sum before the activation is never in memory. The kernels keep x and the statistics, and y where
-there is an activation. The rule of the backward pass that is itself recorded is made of small ops: it recomputes the statistics from x,
-so that nobody treats a mean as a constant.
+One kernel goes each way, so that the sum before the activation is never in memory. The kernels keep x and the statistics and, where there
+is an activation, what it let through: on the CPU one bit for each value, as both passes of the backward kernel wait for memory; on a GPU y.
+The rule of the backward pass that is itself recorded is made of small ops: it recomputes the statistics from x, so that nobody treats a
+mean as a constant.
 """
 from __future__ import annotations
 
 from typing import Any
+
+import numpy as np
 
 from tinygradconv.autodiff import Primitive, primitive, recording
 from tinygradconv.backends import ACTIVATIONS
 from tinygradconv.geometry import real
 from tinygradconv.ops.activation import relu
 from tinygradconv.ops.bias import activation_slope, checked_activation
+from tinygradconv.ops.create import ones_like
 from tinygradconv.ops.elementwise import sqrt, square
 from tinygradconv.ops.spelling import numpy_names
 from tinygradconv.promotion import floating_tensors
@@ -21,39 +25,46 @@ from tinygradconv.tensor import Tensor
 __all__ = ["batch_norm", "batch_norm_inference"]
 
 
-def _fused(activation: str | None) -> Primitive:
-    """The op y = act(scale · x̂ + shift + residual): one per activation, since only a rule that has one keeps y."""
-    @primitive(optional=("residual",), byproducts=("mean", "variance"), name="batch_norm")
+def _fused(activation: str | None, *, bits: bool = False) -> Primitive:
+    """The op y = act(scale · x̂ + shift + residual): one per activation, whose rule keeps one of its `bits` for each value, or else y."""
+    @primitive(optional=("residual",), byproducts=("mean", "variance", *(("passed",) if bits else ())), name="batch_norm")
     def fused(be: Any, x: Any, scale: Any, shift: Any, residual: Any, *, epsilon: float, moments: dict | None = None) -> Any:
         rows = -1, x.shape[-1]
         y, mean, variance = (be.empty(shape, x.dtype) for shape in (x.shape, rows[1:], rows[1:]))
+        passed = be.empty(((x.size + 7) // 8,), np.uint8) if bits else None
         be.run("batch_norm_forward", x.reshape(rows), scale, shift, None if residual is None else residual.reshape(rows), y.reshape(rows),
-               mean, variance, epsilon, ACTIVATIONS[activation], moments=moments)
-        return y, mean, variance
+               mean, variance, passed, epsilon, ACTIVATIONS[activation], moments=moments)
+        return (y, mean, variance, passed) if bits else (y, mean, variance)
 
     def rule(g: Tensor, x: Tensor, scale: Tensor, mean: Tensor, variance: Tensor, epsilon: float, wanted: tuple[str, ...],
-             y: Tensor | None = None) -> dict[str, Tensor]:
+             passed: Tensor | None = None) -> dict[str, Tensor]:
         """dx = scale · inv · (dz − Σdz / M − x̂ · Σ(dz·x̂) / M), dscale = Σ dz·x̂, dshift = Σ dz, dresidual = dz = g · act'."""
+        def pulled(g: Tensor, apart: bool) -> Any:
+            return _backward.with_byproducts(g, x, passed, scale, mean, variance, epsilon=epsilon, activation=activation, apart=apart)
         if recording():
-            return _composed_rule(activation_slope(g, y, activation=activation), x, scale, epsilon)
-        apart = y is not None and "residual" in wanted           # without an activation dz is g itself
-        dx, dscale, dshift, *dz = _backward.with_byproducts(g, x, y, scale, mean, variance, epsilon=epsilon, activation=activation,
-                                                            apart=apart)
+            # relu' is the cotangent of the residual where that of y is 1; it is a constant, and positive where y is.
+            slope = pulled(ones_like(g), True)[3] if bits else passed
+            return _composed_rule(activation_slope(g, slope, activation=activation), x, scale, epsilon)
+        apart = passed is not None and "residual" in wanted      # without an activation dz is g itself
+        dx, dscale, dshift, *dz = pulled(g, apart)
         return {"x": dx, "scale": dscale, "shift": dshift, "residual": dz[0] if apart else g}
 
     if activation is None:
         return fused.joint_vjp(lambda g, x, scale, mean, variance, epsilon, wanted: rule(g, x, scale, mean, variance, epsilon, wanted))
-    return fused.joint_vjp(rule)
+    if bits:
+        return fused.joint_vjp(rule)
+    return fused.joint_vjp(lambda g, x, scale, mean, variance, epsilon, wanted, y: rule(g, x, scale, mean, variance, epsilon, wanted, y))
 
 
-@primitive(differentiable=False, optional=("y",), byproducts=("dscale", "dshift", "dz"))
-def _backward(be: Any, g: Any, x: Any, y: Any, scale: Any, mean: Any, variance: Any, *, epsilon: float, activation: str | None,
+@primitive(differentiable=False, optional=("passed",), byproducts=("dscale", "dshift", "dz"))
+def _backward(be: Any, g: Any, x: Any, passed: Any, scale: Any, mean: Any, variance: Any, *, epsilon: float, activation: str | None,
               apart: bool) -> Any:
-    """(dx, dscale, dshift), and dz where it is wanted `apart`."""
+    """(dx, dscale, dshift), and dz where it is wanted `apart`. passed: bits, or y."""
     rows = -1, x.shape[-1]
     dx, dscale, dshift = (be.empty(shape, x.dtype) for shape in (x.shape, rows[1:], rows[1:]))
     dz = be.empty(x.shape, x.dtype) if apart else None
-    be.run("batch_norm_backward", g.reshape(rows), x.reshape(rows), None if y is None else y.reshape(rows), scale, mean, variance,
+    through = passed if passed is None or passed.dtype == np.uint8 else passed.reshape(rows)
+    be.run("batch_norm_backward", g.reshape(rows), x.reshape(rows), through, scale, mean, variance,
            dx.reshape(rows), dscale, dshift, dz.reshape(rows) if apart else None, epsilon, ACTIVATIONS[activation])
     return (dx, dscale, dshift, dz) if apart else (dx, dscale, dshift)
 
@@ -74,7 +85,8 @@ def normalised(x: Tensor, axes: tuple[int, ...], epsilon: float) -> tuple[Tensor
     return inverse, centred * inverse
 
 
-_batch_norm = {None: _fused(None), "relu": _fused("relu")}
+_batch_norm = {None: _fused(None), "relu": _fused("relu", bits=True)}
+_batch_norm_cuda = {None: _batch_norm[None], "relu": _fused("relu")}
 
 
 @primitive(differentiable=False, optional=("residual",))
@@ -129,10 +141,11 @@ def batch_norm(x: Any, scale: Any, shift: Any, *, epsilon: float = 1e-5, residua
     x, scale, shift, residual = operands(name, residual, x=x, scale=scale, shift=shift)
     if x.shape[0] == 0:
         raise ValueError(f"batch_norm: an empty batch has no mean; x has shape {x.shape}. Use batch_norm_inference, or skip the batch")
-    op = _batch_norm[checked_activation(name, activation, among=("relu",))]
+    ops = _batch_norm_cuda if x.device == "cuda" else _batch_norm
+    op = ops[checked_activation(name, activation, among=("relu",))]
     if moments is not None and x.storage.version:            # x was changed in place since it was made, and the sums in it were not
         moments = None
-    return op.with_byproducts(x, scale, shift, residual, epsilon=positive(name, epsilon), moments=moments)
+    return op.with_byproducts(x, scale, shift, residual, epsilon=positive(name, epsilon), moments=moments)[:3]
 
 
 @numpy_names

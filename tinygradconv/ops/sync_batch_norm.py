@@ -51,7 +51,8 @@ def _moments(be: Any, x: Any, epsilon: float, group: Any) -> tuple[Any, ...]:
     normal, zeros, ones = be.empty(x.shape, x.dtype), np.zeros(C, x.dtype), np.ones(C, x.dtype)
     mean, variance = be.asarray(zeros.copy()), be.asarray(ones.copy())
     if M:
-        be.run("batch_norm_forward", x, be.asarray(ones), be.asarray(zeros), None, normal, mean, variance, epsilon, ACTIVATIONS[None])
+        be.run("batch_norm_forward", x, be.asarray(ones), be.asarray(zeros), None, normal, mean, variance, None, epsilon,
+               ACTIVATIONS[None])
     own = np.stack([np.full(C, M, np.float64), be.to_numpy(mean), be.to_numpy(variance)])
     counts, means, variances = group.gather(own).transpose(1, 0, 2)
     total = counts.sum(0)
