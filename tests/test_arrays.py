@@ -50,28 +50,25 @@ def test_an_axis_of_length_one_or_none_scatters_nothing(shape, axis):
     assert not arrays.is_scattered(np.lib.stride_tricks.as_strided(np.zeros(8), (1, 5), (123, 8)))
 
 
-@given(shape=hnp.array_shapes(min_dims=0, max_dims=4, max_side=3), data=st.data())
-def test_broadcasting_is_numpys(shape, data):
-    kept = tuple(data.draw(st.sampled_from([n, 1])) for n in shape)[data.draw(st.integers(0, len(shape))):]
-    array = np.arange(np.prod(kept, dtype=int), dtype=np.float32).reshape(kept)
-    for given_array in array, np.array(array, order="F"):
-        view = arrays.broadcast(given_array, shape)
-        np.testing.assert_array_equal(view, np.broadcast_to(array, shape))
-        assert view.shape == shape and not view.flags.writeable and (view.size == 0 or np.shares_memory(view, given_array))
-
-
 @given(shape=hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=3), data=st.data())
 def test_repeating_along_axes_is_broadcasting_what_has_length_one_there(shape, data):
     axes = data.draw(st.sets(st.integers(0, max(0, len(shape) - 1)), max_size=len(shape)).map(tuple))
     whole = [1 if i in axes else n for i, n in enumerate(shape)]
     array = np.arange(np.prod(whole, dtype=int), dtype=np.float32).reshape(whole)
     for given_array in array, array.reshape([n for i, n in enumerate(shape) if i not in axes]), np.array(array, order="F"):
-        view = arrays.repeated(given_array, shape, axes)
-        np.testing.assert_array_equal(view, np.broadcast_to(array, shape))
-        assert view.shape == shape and not view.flags.writeable and (view.size == 0 or np.shares_memory(view, given_array))
-    with pytest.raises(ValueError, match="broadcast"):
-        arrays.broadcast(np.zeros((*shape, 4)), (*shape, 5))
-    assert arrays.broadcast(np.zeros((3, 1)), (0, 3, 0)).shape == (0, 3, 0)
+        for repeated in arrays.repeated, memory.repeated:
+            view = repeated(given_array, shape, axes)
+            np.testing.assert_array_equal(view, np.broadcast_to(array, shape))
+            assert view.shape == shape and not view.flags.writeable and (view.size == 0 or np.shares_memory(view, given_array))
+
+
+@pytest.mark.parametrize("lengths", [(3,), (2, 3), (4, 1), (2, 4, 4)])
+def test_what_does_not_lie_along_the_other_axes_is_not_repeated(lengths):
+    for repeated in arrays.repeated, memory.repeated:
+        with pytest.raises(ValueError, match="reshape"):
+            repeated(np.zeros(lengths), (2, 4, 5), (2,))
+    with pytest.raises(ValueError, match="axis 3"):
+        memory.repeated(np.zeros((2, 4, 5)), (2, 4, 5), (3,))
 
 
 def test_who_shares_memory_with_whom():

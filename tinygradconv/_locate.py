@@ -19,8 +19,9 @@ from typing import Any
 CURE = ("tinygradconv's compiled kernels were not found beside {package} nor anywhere on sys.path. "
         "From the repository's root run: pip install .   (it needs a C compiler, such as gcc or clang)")
 
+# As in meson.build.
 ENGINE = ("settings", "arrays", "tensor", "anomaly", "promotion", "tape", "primitive", "autodiff", "backends/cpu", "ops/elementwise",
-          "ops/matmul", "ops/operators", "ops/reduce", "ops/shape", "ops/softmax", "ops/spelling")                   # as in meson.build
+          "ops/join", "ops/loss", "ops/matmul", "ops/operators", "ops/reduce", "ops/shape", "ops/softmax", "ops/spelling")
 
 
 def locate(package: Path, package_path: list[str]) -> None:

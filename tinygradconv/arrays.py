@@ -6,7 +6,7 @@ takes longer than to add sixty-four numbers.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from numpy import __version__, broadcast_to, dtype, may_share_memory, ndarray, zeros
@@ -47,40 +47,19 @@ def address_of(value: Any) -> int:
     return value.ctypes.data if isinstance(value, ndarray) else value.pointer
 
 
-def broadcast(array: Any, shape: Sequence[int]) -> Any:
-    """A read-only view of an array under `shape`, repeated along its axes of length 1 and along new leading ones.
-
-    ValueError where it does not fit. NumPy's own function takes three times as long, so it is left what is not plain.
-    """
-    lengths = shape_of(array)
-    lead = len(shape) - len(lengths)
-    if lead >= 0 and all([n in (1, m) for n, m in zip(lengths, shape[lead:])]):
-        return repeated(array, shape, [i for i in range(len(shape)) if i < lead or lengths[i - lead] == 1])
-    return broadcast_to(array, shape, subok=True)
-
-
-def repeated(array: Any, shape: Sequence[int], axes: Sequence[int]) -> Any:
+def repeated(array: Any, shape: tuple[int, ...], axes: tuple[int, ...]) -> Any:
     """A read-only view of an array under `shape`, repeated along `axes`, which the array has with length 1 or not at all."""
-    if type(array) is not ndarray or is_scattered(array) or 0 in shape:
-        return broadcast_to(array.reshape(tuple([1 if i in axes else n for i, n in enumerate(shape)])), shape, subok=True)
-    step, steps = array.itemsize, []
-    for i in range(len(shape) - 1, -1, -1):                 # what is repeated lies zero bytes apart
-        if i in axes:
-            steps.append(0)
-        else:
-            steps.append(step)
-            step *= shape[i]
-    view = ndarray(shape, dtype_of(array), array, 0, steps[::-1])
-    view.setflags(write=False)
-    return view
+    return broadcast_to(array.reshape(tuple([1 if i in axes else n for i, n in enumerate(shape)])), shape, subok=True)
 
 
 def share_memory(view: Any, array: Any) -> bool:
     """Whether what an op made of an array may lie in the same memory; asked after every op that gives views."""
     if type(view) is ndarray and type(array) is ndarray:
-        base = view.base
-        if base is None or base is array or base is array.base:
+        base, other = view.base, array.base
+        if base is None or base is array or base is other:
             return base is not None or view is array
+        if other is None and type(base) is ndarray and base.base is None:
+            return False                                    # each of them lies in memory that one array owns
     return may_share_memory(view, array)
 
 

@@ -129,12 +129,12 @@ class Primitive:
             w = tensors[self.packs]
             given = {**options, "packed": None if recorded or not on_cpu else w.storage.packed(w.data)}
         try:
-            if given:
-                result = self.forward(backend, *arrays, **given)
-            elif len(arrays) == 2:          # the commonest cases: a call of so many arguments is quicker than one of any number
+            if len(arrays) == 1:            # the commonest cases: a call of so many arguments is quicker than one of any number
+                result = self.forward(backend, arrays[0], **given) if given else self.forward(backend, arrays[0])
+            elif len(arrays) == 2 and not given:
                 result = self.forward(backend, arrays[0], arrays[1])
             else:
-                result = self.forward(backend, arrays[0]) if len(arrays) == 1 else self.forward(backend, *arrays)
+                result = self.forward(backend, *arrays, **given)
         except TypeError:
             self._check_options(options)
             raise

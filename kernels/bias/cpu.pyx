@@ -4,41 +4,61 @@
 Channels are contiguous, so the sums of a block of rows keep one running value per channel and go along SIMD lanes. They run in the
 arrays' own type within a block and are carried on in double; chunks depend on the shape alone and are added in order.
 """
-include "common.pxi"
+from tinygradconv.kernels.bias import reference
 
+include "common.pxi"
+include "numbers.pxi"
 include "slope.pxi"
 include "stores.pxi"
 include "norm/columns.pxi"
 
 
-def bias_backward(const floating[:, ::1] g, const floating[:, ::1] y, floating[:, ::1] dz, floating[::1] dbias, int activation):
+check_layout()
+
+
+def bias_backward(g, y, dz, dbias, int activation):
     """reference.bias_backward. One task per chunk of rows."""
-    cdef Plan plan
-    cdef Py_ssize_t chunk, c
-    cdef double* sums
-    cdef double* totals
-    cdef const floating* result = NULL
-    cdef floating* kept = NULL
-    if g.shape[0] == 0 or g.shape[1] == 0:
-        if dbias is not None:
-            dbias[:] = 0
+    cdef int kind = floating_kind(g)
+    if kind == OTHER:
+        reference.bias_backward(g, y, dz, dbias, activation)
         return
-    plan = plan_of(g.shape[0], g.shape[1], 64)
-    if activation != 0:
-        result = &y[0, 0]
-    if dz is not None:
-        kept = &dz[0, 0]
-    sums = <double*>scratch(plan.chunks * 2 * plan.width + 2 * plan.C, 0, sizeof(floating))
-    totals = sums + plan.chunks * 2 * plan.width
+    cdef Py_ssize_t M = length_of(g, 0, 2), C = length_of(g, 1, 2)
+    cdef void* given = numbers_of(g, kind, M * C)
+    cdef void* result = NULL if activation == 0 else numbers_of(y, kind, M * C)
+    cdef void* kept = NULL if dz is None else numbers_of(dz, kind, M * C)
+    cdef void* filled = NULL if dbias is None else numbers_of(dbias, kind, C)
+    cdef Plan plan
+    cdef double* sums
+    if M * C == 0:
+        if dbias is not None:
+            dbias[...] = 0
+        return
+    plan = plan_of(M, C, 64)
+    sums = <double*>scratch(plan.chunks * 2 * plan.width + 2 * plan.C, 0, 0)
     with nogil:
+        if kind == SINGLE:
+            slopes_and_sums(<float*>given, <float*>result, <float*>kept, <float*>filled, activation, &plan, sums)
+        else:
+            slopes_and_sums(<double*>given, <double*>result, <double*>kept, <double*>filled, activation, &plan, sums)
+    free(sums)
+
+
+cdef void slopes_and_sums(const floating* g, const floating* y, floating* dz, floating* dbias, int activation, const Plan* plan,
+                          double* sums) noexcept nogil:
+    """Chunk by chunk, then what no wide row holds; dz and dbias may be NULL."""
+    cdef double* totals = sums + plan.chunks * 2 * plan.width
+    cdef Py_ssize_t chunk, c
+    if threads_for(plan.M * plan.C) == 1:          # without the price of entering a parallel region
+        for chunk in range(plan.chunks):
+            slopes_of_chunk(g, y, dz, activation, chunk, plan, sums)
+    else:
         for chunk in prange(plan.chunks, schedule="static", num_threads=threads_for(plan.M * plan.C)):
-            slopes_of_chunk(&g[0, 0], result, kept, activation, chunk, &plan, sums)
-        fold_chunks(sums, &plan, totals)
-        add_slopes_of_rest(&g[0, 0], result, kept, activation, &plan, totals)
-    if dbias is not None:
+            slopes_of_chunk(g, y, dz, activation, chunk, plan, sums)
+    fold_chunks(sums, plan, totals)
+    add_slopes_of_rest(g, y, dz, activation, plan, totals)
+    if dbias != NULL:
         for c in range(plan.C):
             dbias[c] = <floating>totals[c]
-    free(sums)
 
 
 cdef void slopes_of_block(const vector* g, const vector* y, vector* dz, Py_ssize_t rows, Py_ssize_t stride, int activation,

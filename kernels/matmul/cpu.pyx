@@ -46,13 +46,21 @@ def dense(x, packed, bias, y, int activation):
 
 
 cdef int filled(Product* pro, int kind, void* a, void* b, void* bias, void* y) except -1:
-    """y = act(a @ b + bias), numbers of one kind."""
-    with nogil:
-        if kind == SINGLE:
-            products(pro, <float*>a, <float*>b, <float*>bias, <float*>y)
-        else:
-            products(pro, <double*>a, <double*>b, <double*>bias, <double*>y)
+    """y = act(a @ b + bias), numbers of one kind; other threads of Python may run meanwhile, if it is worth letting them."""
+    if pro.batch * pro.M * pro.N * pro.K < 32768:
+        products_of(pro, kind, a, b, bias, y)
+    else:
+        with nogil:
+            products_of(pro, kind, a, b, bias, y)
     return 0
+
+
+cdef void products_of(Product* pro, int kind, void* a, void* b, void* bias, void* y) noexcept nogil:
+    """`products` of one kind."""
+    if kind == SINGLE:
+        products(pro, <float*>a, <float*>b, <float*>bias, <float*>y)
+    else:
+        products(pro, <double*>a, <double*>b, <double*>bias, <double*>y)
 
 
 cdef void products(Product* pro, const floating* a, const floating* b, const floating* bias, floating* y) noexcept nogil:

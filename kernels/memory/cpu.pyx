@@ -18,7 +18,7 @@ from cpython.pycapsule cimport PyCapsule_GetPointer
 
 from math import prod
 
-from numpy import dtype as numpy_dtype, empty as numpy_empty, float32, zeros
+from numpy import broadcast_to, dtype as numpy_dtype, empty as numpy_empty, float32, zeros
 from numpy._core._multiarray_umath import _ARRAY_API
 
 include "ndarray.pxi"
@@ -38,8 +38,19 @@ cdef extern from *:
         Py_INCREF(descr);                                       /* one reference is taken */
         return ((tgc_make)table[94])((PyTypeObject*)table[2], descr, axes, lengths, NULL, NULL, 0, NULL);
     }
+    static PyObject* tgc_view(void** table, PyObject* array, int axes, const Py_ssize_t* lengths, const Py_ssize_t* steps) {
+        tgc_array* x = (tgc_array*)array;
+        Py_INCREF(x->descr);
+        PyObject* view = ((tgc_make)table[94])((PyTypeObject*)table[2], x->descr, axes, lengths, steps, x->data, 0, NULL);
+        if (view) {                                             /* with no flag it is read-only; its base is whose memory it is */
+            Py_INCREF(array);
+            ((tgc_array*)view)->base = array;
+        }
+        return view;
+    }
     """
     object tgc_new_array(void** table, object descr, int axes, const Py_ssize_t* lengths)
+    object tgc_view(void** table, object array, int axes, const Py_ssize_t* lengths, const Py_ssize_t* steps)
 
 cdef void** TABLE = <void**>PyCapsule_GetPointer(_ARRAY_API, NULL)
 
@@ -135,6 +146,37 @@ def like(array):
     return tgc_new_array(TABLE, x.dtype, x.axes, x.lengths)
 
 
+def repeated(array, tuple shape, tuple axes):
+    """A read-only view of an array under `shape`, repeated along `axes`, which the array has with length 1 or not at all.
+
+    ValueError where the array's values are not as many as the other axes hold.
+    """
+    cdef Py_ssize_t lengths[MOST_AXES]
+    cdef Py_ssize_t steps[MOST_AXES]
+    cdef Py_ssize_t size = 1, step
+    cdef ndarray x
+    cdef int i, axis
+    if type(array) is ndarray and len(shape) <= MOST_AXES and (<ndarray>array).flags.c_contiguous:
+        x = array
+        for i in range(x.axes):
+            size *= x.lengths[i]
+        for i in range(len(shape)):
+            lengths[i], steps[i] = shape[i], 1
+        for axis in axes:
+            if not 0 <= axis < len(shape):
+                raise ValueError(f"repeated: there is no axis {axis} in {shape}")
+            steps[axis] = 0                                     # what is repeated lies zero bytes apart
+        step = 4 if x.dtype is FLOAT else x.dtype.itemsize
+        for i in range(len(shape) - 1, -1, -1):
+            if steps[i] != 0:
+                steps[i] = step
+                step *= lengths[i]
+                size = size // lengths[i] if lengths[i] and size % lengths[i] == 0 else 0
+        if size == 1:
+            return tgc_view(TABLE, x, len(shape), lengths, steps)
+    return broadcast_to(array.reshape(tuple([1 if i in axes else shape[i] for i in range(len(shape))])), shape, subok=True)
+
+
 cdef inline object dtype_of(object dtype):
     return dtype if dtype is FLOAT or isinstance(dtype, numpy_dtype) else numpy_dtype(dtype)
 
@@ -170,7 +212,9 @@ cdef check_numpy():
     cdef ndarray known = zeros((2, 3), float32)
     cdef bint agrees = known.axes == 2 and known.lengths[0] == 2 and known.lengths[1] == 3 and known.dtype is FLOAT
     made = like(known) if agrees else None
-    if type(made) is not ndarray or made.shape != (2, 3) or made.dtype is not FLOAT or made.strides != (12, 4) or not made.flags.owndata:
+    view = repeated(known, (2, 5, 3), (1,)) if agrees else None
+    if (type(made) is not ndarray or made.shape != (2, 3) or made.dtype is not FLOAT or made.strides != (12, 4) or not made.flags.owndata
+            or view.shape != (2, 5, 3) or view.strides != (12, 0, 4) or view.base is not known or view.flags.writeable):
         raise ImportError("NumPy makes its arrays in a way that tinygradconv does not know. Install one that it knows: "
                           "pip install 'numpy>=2,<3'")
 

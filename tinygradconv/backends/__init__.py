@@ -36,6 +36,9 @@ class Backend(Protocol):
     def empty(self, shape: tuple[int, ...], dtype: Any) -> Any:
         """A C-contiguous array whose values are still to be filled."""
 
+    def repeated(self, array: Any, shape: tuple[int, ...], axes: tuple[int, ...]) -> Any:
+        """A view of an array under `shape`, repeated along `axes`, which the array has with length 1 or not at all."""
+
     def run(self, kernel: str, *arguments: Any) -> None:
         """Run one kernel of the manifest."""
 

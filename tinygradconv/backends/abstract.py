@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from tinygradconv.arrays import repeated
+
 
 class AbstractArray(np.ndarray):
     """An array that is only its shape and dtype: every element is the same memory (all strides are 0)."""
@@ -28,6 +30,8 @@ class AbstractBackend:
     def like(self, array: Any) -> AbstractArray:
         """A shape and a dtype, as they are known."""
         return self.empty(array.shape, array.dtype)
+
+    repeated = staticmethod(repeated)
 
     def run(self, kernel: str, *arguments: Any, packed: Any = None, moments: Any = None) -> None:
         """Nothing."""

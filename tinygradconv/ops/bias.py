@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tinygradconv.arrays import as_rows
+from tinygradconv.arrays import as_rows, dtype_of, shape_of
 from tinygradconv.autodiff import primitive
 from tinygradconv.backends import ACTIVATIONS
 from tinygradconv.ops.elementwise import gate
@@ -18,14 +18,14 @@ from tinygradconv.tensor import Tensor
 
 @primitive(differentiable=False, byproducts=("dbias",))
 def _bias_backward(be: Any, g: Any, y: Any, *, activation: str) -> Any:
-    dz, dbias = be.like(g), be.empty(g.shape[-1:], g.dtype)
+    dz, dbias = be.like(g), be.empty(shape_of(g)[-1:], dtype_of(g))
     be.run("bias_backward", as_rows(g), as_rows(y), as_rows(dz), dbias, ACTIVATIONS[activation])
     return dz, dbias
 
 
 @primitive(differentiable=False)
 def _column_sums(be: Any, g: Any) -> Any:
-    dbias = be.empty(g.shape[-1:], g.dtype)
+    dbias = be.empty(shape_of(g)[-1:], dtype_of(g))
     be.run("bias_backward", as_rows(g), None, None, dbias, ACTIVATIONS[None])
     return dbias
 

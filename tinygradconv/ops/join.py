@@ -1,3 +1,5 @@
+# cython: annotation_typing=False
+# A wrong type is answered by errors of our own.
 """Tensors put together, taken apart, and given borders."""
 from __future__ import annotations
 
@@ -23,7 +25,7 @@ __all__ = ["concat", "pad", "repeat", "roll", "split", "stack", "tile", "unstack
 
 def _between(axis: int, start: int, stop: int) -> tuple[slice, ...]:
     """The index of start … stop along one axis."""
-    return (*[slice(None)] * axis, slice(start, stop))
+    return (slice(None),) * axis + (slice(start, stop),)
 
 
 @cache
@@ -31,7 +33,7 @@ def _concat(count: int) -> Primitive:
     """The op that joins `count` inputs x0, x1, … along `axis`; input i fills ends[i] … ends[i + 1]."""
     def forward(be: Any, *xs: Any, axis: int, ends: tuple[int, ...]) -> Any:
         shape = shape_of(xs[0])
-        y = be.empty((*shape[:axis], ends[-1], *shape[axis + 1:]), dtype_of(xs[0]))
+        y = be.empty(shape[:axis] + (ends[-1],) + shape[axis + 1:], dtype_of(xs[0]))
         for x, start, stop in zip(xs, ends, ends[1:]):
             be.run("copy", x, y[_between(axis, start, stop)])
         return y

@@ -1,3 +1,5 @@
+# cython: annotation_typing=False
+# A wrong type is answered by errors of our own.
 """Losses: how far a prediction is from its target, as one number to go down.
 
     cross_entropy    −log softmax(logits)[target]

@@ -1,5 +1,5 @@
 """The C functions that reduce.py calls, and its own."""
-from tinygradconv.arrays cimport dtype_of, repeated, shape_of
+from tinygradconv.arrays cimport dtype_of, shape_of
 from tinygradconv.ops.shape cimport as_axes
 from tinygradconv.promotion cimport as_tensor, number
 

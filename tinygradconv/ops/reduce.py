@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygradconv.arrays import dtype_of, repeated, shape_of
+from tinygradconv.arrays import dtype_of, shape_of
 from tinygradconv.autodiff import primitive
 from tinygradconv.ops.device import beside
 from tinygradconv.ops.elementwise import BOOL, nothing
@@ -62,7 +62,7 @@ def _mean(be: Any, x: Any, *, axes: tuple[int, ...], keepdims: bool) -> Any:
 @primitive(view=True)
 def _repeat(be: Any, g: Any, *, shape: tuple[int, ...], axes: tuple[int, ...]) -> Any:
     """g repeated along `axes` up to `shape`: the adjoint of Σ x."""
-    return repeated(g, shape, axes)
+    return be.repeated(g, shape, axes)
 
 
 @primitive(view=True)
@@ -70,7 +70,7 @@ def _share(be: Any, g: Any, *, shape: tuple[int, ...], axes: tuple[int, ...]) ->
     """g / n repeated along `axes` up to `shape`: the adjoint of Σ x / n."""
     y = be.like(g)
     be.run("binary", g, be.constant(number(_count(shape, axes), dtype_of(g))), y, "divide")
-    return repeated(y, shape, axes)
+    return be.repeated(y, shape, axes)
 
 
 @primitive

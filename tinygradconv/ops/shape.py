@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from tinygradconv.arrays import broadcast, dtype_of
+from tinygradconv.arrays import dtype_of, shape_of
 from tinygradconv.autodiff import primitive
 from tinygradconv.geometry import integer
 from tinygradconv.ops.spelling import numpy_names
@@ -66,16 +66,19 @@ def _permute(be: Any, x: Any, *, axes: tuple[int, ...]) -> Any:
 
 @primitive(view=True)
 def _broadcast(be: Any, x: Any, *, shape: tuple[int, ...]) -> Any:
-    return broadcast(x, shape)
+    lengths = shape_of(x)
+    lead = len(shape) - len(lengths)
+    return be.repeated(x, shape, tuple([i for i in range(len(shape)) if i < lead or lengths[i - lead] == 1]))
 
 
 @primitive
 def _sum_to(be: Any, x: Any, *, shape: tuple[int, ...]) -> Any:
-    lead = x.ndim - len(shape)
-    axes = (*range(lead), *(lead + i for i, n in enumerate(shape) if n == 1 != x.shape[lead + i]))
-    y = be.empty(tuple(1 if i in axes else n for i, n in enumerate(x.shape)), x.dtype)
+    lengths = shape_of(x)
+    lead = len(lengths) - len(shape)
+    axes = tuple([i for i in range(len(lengths)) if i < lead or shape[i - lead] == 1 != lengths[i]])
+    y = be.empty(shape if not lead else tuple([1 if i in axes else n for i, n in enumerate(lengths)]), dtype_of(x))
     be.run("reduce", x, y, "sum", axes)
-    return y.reshape(shape)
+    return y if not lead else y.reshape(shape)
 
 
 def _as_array(index: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -89,7 +92,7 @@ def _slice(be: Any, x: Any, *, index: tuple[Any, ...]) -> Any:
 
 
 @primitive
-def _place(be: Any, x: Any, *, index: tuple[Any, ...], shape: tuple[int, ...], fill: float) -> Any:
+def _place(be: Any, x: Any, *, index: tuple[Any, ...], shape: tuple[int, ...], fill: float = 0) -> Any:
     """`fill` everywhere in `shape`, and x at `index`: with fill 0 the adjoint of a slice."""
     y = be.empty(shape, dtype_of(x))
     be.run("copy", be.constant(number(fill, dtype_of(x))), y)
@@ -101,7 +104,7 @@ _reshape.vjp(x=lambda g, x_shape: _reshape(g, shape=x_shape))
 _permute.vjp(x=lambda g, axes: _permute(g, axes=tuple([axes.index(i) for i in range(len(axes))])))
 _broadcast.vjp(x=lambda g, x_shape: _sum_to(g, shape=x_shape))
 _sum_to.vjp(x=lambda g, x_shape: _broadcast(g, shape=x_shape))
-_slice.vjp(x=lambda g, index, x_shape: _place(g, index=index, shape=x_shape, fill=0))
+_slice.vjp(x=lambda g, index, x_shape: _place(g, index=index, shape=x_shape))
 _place.vjp(x=lambda g, index: _slice(g, index=index))
 NAMES = {"reshape": _reshape, "permute_dims": _permute, "broadcast_to": _broadcast, "sum_to": _sum_to, "getitem": _slice, "place": _place}
 for _said, _op in NAMES.items():
@@ -158,20 +161,21 @@ def broadcast_to(x: Any, shape: int | Sequence[int]) -> Tensor:
     """x repeated along axes of length 1, and along new leading axes, up to `shape`."""
     x = as_tensor("broadcast_to", "x", x)
     wanted = as_shape("broadcast_to", shape)
-    lead = len(wanted) - x.ndim
-    if lead < 0 or any([n not in (1, m) for n, m in zip(x.shape, wanted[lead:])]):
-        raise ValueError(f"broadcast_to: x has shape {x.shape}, which does not broadcast to {wanted}")
-    return x if wanted == x.shape else _broadcast(x, shape=wanted)
+    shape = shape_of(x.data)
+    lead = len(wanted) - len(shape)
+    if lead < 0 or any([n not in (1, m) for n, m in zip(shape, wanted[lead:])]):
+        raise ValueError(f"broadcast_to: x has shape {shape}, which does not broadcast to {wanted}")
+    return x if wanted == shape else _broadcast(x, shape=wanted)
 
 
 def sum_to(x: Any, shape: int | Sequence[int]) -> Tensor:
     """x summed down to `shape`, over the axes along which `shape` would be broadcast to x: the adjoint of broadcast_to."""
     x = as_tensor("sum_to", "x", x)
-    wanted = as_shape("sum_to", shape)
-    lead = x.ndim - len(wanted)
-    if lead < 0 or any(n not in (1, m) for n, m in zip(wanted, x.shape[lead:])):
-        raise ValueError(f"sum_to: {wanted} does not broadcast to the shape {x.shape} of x")
-    return x if wanted == x.shape else _sum_to(x, shape=wanted)
+    wanted, lengths = as_shape("sum_to", shape), shape_of(x.data)
+    lead = len(lengths) - len(wanted)
+    if lead < 0 or any([n not in (1, m) for n, m in zip(wanted, lengths[lead:])]):
+        raise ValueError(f"sum_to: {wanted} does not broadcast to the shape {lengths} of x")
+    return x if wanted == lengths else _sum_to(x, shape=wanted)
 
 
 @numpy_names

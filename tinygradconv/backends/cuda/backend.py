@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygradconv.arrays import repeated
 from tinygradconv.backends.live import recorder, refuse
 from tinygradconv.kernels import KERNELS
 from tinygradconv.settings import get as setting
@@ -50,6 +51,8 @@ class CUDABackend:
         self._constants: dict[tuple[Any, ...], CudaArray] = {}
 
     # Kernels.
+    repeated = staticmethod(repeated)
+
     def like(self, array: CudaArray) -> CudaArray:
         """An array to be filled, of this shape and dtype."""
         return self.empty(array.shape, array.dtype)
