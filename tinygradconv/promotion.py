@@ -110,7 +110,7 @@ _numbers: dict[Any, Tensor] = {}
 
 def _number(op: str, value: Any, dtype: np.dtype) -> Tensor:
     """A number as a constant; the last few are remembered, as programs use the same ones again and again."""
-    if value == 0 and math.copysign(1, value) < 0:         # −0.0, which is the same key as 0.0
+    if value == 0 and type(value) is not int and math.copysign(1, value) < 0:       # −0.0, which is the same key as 0.0
         return _cast(op, value, dtype)
     key = type(value), value, dtype
     known = _numbers.get(key)

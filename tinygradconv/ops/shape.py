@@ -76,9 +76,10 @@ def _sum_to(be: Any, x: Any, *, shape: tuple[int, ...]) -> Any:
     lengths = shape_of(x)
     lead = len(lengths) - len(shape)
     axes = tuple([i for i in range(len(lengths)) if i < lead or shape[i - lead] == 1 != lengths[i]])
-    y = be.empty(shape if not lead else tuple([1 if i in axes else n for i, n in enumerate(lengths)]), dtype_of(x))
+    direct = lead == 0 or lead == len(axes)                  # the kernel drops all of the axes, or none
+    y = be.empty(shape if direct else tuple([1 if i in axes else n for i, n in enumerate(lengths)]), dtype_of(x))
     be.run("reduce", x, y, "sum", axes)
-    return y if not lead else y.reshape(shape)
+    return y if direct else y.reshape(shape)
 
 
 def _as_array(index: tuple[Any, ...]) -> tuple[Any, ...]:
