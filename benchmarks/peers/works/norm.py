@@ -56,8 +56,8 @@ def sides(shape: tuple[int, ...], options: Options) -> Sides:
             for what, mine, theirs in zip(("y", "dx", "dscale", "dshift", "dresidual"), got, peer()):
                 same(f"{what} of {name}", mine, channels_last(theirs), TOLERANCE)
 
-    # Forward reads x and the residual and writes y; backward reads g, x and y, and writes both gradients.
-    return Sides(ours, peers, verify, Floor(nbytes=4.0 * 8 * prod(shape)), notes)
+    # Forward reads x and the residual and writes y; backward reads g and x, and a bit of each value, and writes both gradients.
+    return Sides(ours, peers, verify, Floor(nbytes=(4.0 * 7 + 2 / 8) * prod(shape)), notes)
 
 
 def works() -> list[Work]:
