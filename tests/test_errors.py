@@ -97,6 +97,14 @@ def test_the_table_would_notice_another_kind_and_another_word():
     assert error_of("v + v") == ("", "no error") and len(rows(TABLE.read_text("utf-8"))) > 200
 
 
+@pytest.mark.parametrize("mistake", [lambda big: tgc.grad((big, big), big), lambda big: tgc.grad(big, {"x": big}),
+                                     lambda big: tgc.reshape(big, "8" * 10_000)])
+def test_a_large_value_in_the_wrong_place_does_not_fill_the_screen(mistake):
+    with pytest.raises((TypeError, ValueError)) as problem:
+        mistake(tgc.Tensor(np.ones((64, 64, 64)), requires_grad=True))
+    assert len(str(problem.value)) < 600 and "of type" in str(problem.value)
+
+
 # What has no error: sizes and arrays that look odd and are sound.
 
 @pytest.mark.parametrize("odd", [

@@ -26,6 +26,7 @@ from tinygradconv.anomaly import check_cotangent
 from tinygradconv.arrays import dtype_of, shape_of
 from tinygradconv.backends import filled
 from tinygradconv.backends.live import adds_to, refuse
+from tinygradconv.geometry import described
 from tinygradconv.primitive import Primitive, elementwise, primitive
 from tinygradconv.promotion import as_tensor
 from tinygradconv.ready import teller
@@ -100,7 +101,7 @@ def _wanted(node: Node, useful: Container[Node] | None) -> tuple[str, ...]:
 def _checked(op: Primitive, name: str, parent: Node, cotangent: Any) -> Tensor:
     """The cotangent that a rule returned for an input, summed over its broadcast axes; TypeError unless it is a tensor like the input."""
     if not isinstance(cotangent, Tensor):
-        raise TypeError(f"{op.name}: the rule for {name!r} returned {cotangent!r} of type {type(cotangent).__name__}; "
+        raise TypeError(f"{op.name}: the rule for {name!r} returned {described(cotangent)}; "
                         f"a rule returns a tensor like {name}, {parent.dtype} {parent.shape}")
     value: Value = cotangent
     shape = shape_of(value.data)
@@ -117,7 +118,7 @@ def _checked(op: Primitive, name: str, parent: Node, cotangent: Any) -> Tensor:
 def _check_joint(op: Primitive, joint: Any, wanted: tuple[str, ...]) -> None:
     """TypeError unless a joint rule returned an entry for each input that was wanted."""
     if not isinstance(joint, dict):
-        raise TypeError(f"{op.name}: the joint rule returned {joint!r} of type {type(joint).__name__}; it returns a dict from the names "
+        raise TypeError(f"{op.name}: the joint rule returned {described(joint)}; it returns a dict from the names "
                         f"of the inputs that are wanted ({', '.join(wanted)}) to their cotangents")
     for name in wanted:
         if name not in joint:
@@ -133,7 +134,7 @@ def _hooked(node: Node, g: Tensor) -> Tensor:
         if given is None:
             continue
         if not isinstance(given, Tensor) or given.shape != g.shape or given.dtype != g.dtype:
-            got = f"{given.dtype} {given.shape}" if isinstance(given, Tensor) else f"{given!r} of type {type(given).__name__}"
+            got = f"{given.dtype} {given.shape}" if isinstance(given, Tensor) else f"{described(given)}"
             made = node.line if node.op is None else f"the result of {node.op.name} ({node.line})"
             raise TypeError(f"register_hook: the hook of {made} returned {got}; a hook returns None, or a tensor like the gradient, "
                             f"{g.dtype} {g.shape}")
@@ -217,7 +218,7 @@ def _any_in(useful: Container[Node], nodes: Sequence[Node | None]) -> bool:
 
 def _seed(where: str, y: Tensor, cotangent: Any) -> Tensor:
     if not isinstance(y, Tensor):
-        raise TypeError(f"{where}: y must be a tensor, got {y!r} of type {type(y).__name__}")
+        raise TypeError(f"{where}: y must be a tensor, got {described(y)}")
     if y.node is None:
         raise ValueError(f"{where}: the result does not depend on any tensor that requires a gradient. "
                          f"Make one with Tensor(…, requires_grad=True), and check for no_grad() and detach()")
@@ -255,7 +256,7 @@ def grad(y: Tensor, xs: Any, cotangent: Any = None, *, create_graph: bool = Fals
     """
     single = isinstance(xs, Tensor)
     if not single and not isinstance(xs, (list, tuple)):
-        raise TypeError(f"grad: xs must be a tensor or a list of tensors, got {xs!r} of type {type(xs).__name__}")
+        raise TypeError(f"grad: xs must be a tensor or a list of tensors, got {described(xs)}")
     targets = [xs] if single else list(xs)
     for i, x in enumerate(targets):
         if not isinstance(x, Tensor) or x.node is None:

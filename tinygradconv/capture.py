@@ -22,6 +22,7 @@ import numpy as np
 
 from tinygradconv.backends import loaded
 from tinygradconv.backends.live import CannotRecord, Cold, recording_here
+from tinygradconv.geometry import described
 from tinygradconv.settings import current
 from tinygradconv.structure import form, mapped
 from tinygradconv.tape import recording
@@ -43,7 +44,7 @@ def capture(function: Callable[..., Any]) -> Callable[..., Any]:
     launch_blocking. Where no tensor is on a GPU it only calls the function.
     """
     if not callable(function):
-        raise TypeError(f"capture: expected a function, got {function!r} of type {type(function).__name__}")
+        raise TypeError(f"capture: expected a function, got {described(function)}")
     return Captured(function)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinygradconv.autodiff import Primitive
+from tinygradconv.geometry import described
 from tinygradconv.promotion import floating_result
 from tinygradconv.tensor import Tensor, as_array
 
@@ -30,7 +31,7 @@ def custom_op(forward: Callable[..., np.ndarray], *, vjp: Rule | dict[str, Rule]
     rules = tuple(vjp.values()) if isinstance(vjp, dict) else (vjp,)
     for said, function in (("forward", forward), *(("vjp", rule) for rule in rules)):
         if not callable(function):
-            raise TypeError(f"custom_op: {said} must be a function, got {function!r} of type {type(function).__name__}")
+            raise TypeError(f"custom_op: {said} must be a function, got {described(function)}")
     try:
         parameters = None if isinstance(forward, np.ufunc) else inspect.signature(forward).parameters.values()
     except (ValueError, TypeError):

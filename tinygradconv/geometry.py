@@ -20,14 +20,24 @@ from __future__ import annotations
 
 import math
 import operator
+import reprlib
 from dataclasses import dataclass, fields
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 Pair = int | tuple[int, int]
 Padding = int | tuple[int, int] | tuple[tuple[int, int], tuple[int, int]] | str
 LARGEST = 2**31 - 1      # of a window's sizes along one axis: kernels multiply two of them in 64 bits
+
+_BRIEF = reprlib.Repr()          # of what is refused: an array among it would fill the screen
+_BRIEF.maxlevel, _BRIEF.maxstring, _BRIEF.maxother = 3, 60, 60
+
+
+def described(value: Any) -> str:
+    """What came in place of what an error expects: "2.5 of type float"; a long value is cut."""
+    return f"{_BRIEF.repr(value)} of type {type(value).__name__}"
 
 
 def integer(name: str, value: object, *, at_least: int, at_most: float = math.inf, where: str = "") -> int:
@@ -38,7 +48,7 @@ def integer(name: str, value: object, *, at_least: int, at_most: float = math.in
     except TypeError:
         number = None
     if number is None:
-        raise TypeError(f"{at}{name} must be an integer, got {value!r} of type {type(value).__name__}")
+        raise TypeError(f"{at}{name} must be an integer, got {described(value)}")
     if number < at_least:
         raise ValueError(f"{at}{name} must be at least {at_least}, got {number}")
     if number > at_most:
@@ -49,7 +59,7 @@ def integer(name: str, value: object, *, at_least: int, at_most: float = math.in
 def real(name: str, value: object, *, where: str) -> float:
     """`value` as a finite Python float; a ValueError or TypeError that names it otherwise."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
-        raise TypeError(f"{where}: {name} must be a number, got {value!r} of type {type(value).__name__}")
+        raise TypeError(f"{where}: {name} must be a number, got {described(value)}")
     if not math.isfinite(value):
         raise ValueError(f"{where}: {name} must be finite, got {value!r}")
     return float(value)

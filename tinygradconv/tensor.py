@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from tinygradconv.backends import backend_named, backend_of, is_on_gpu
+from tinygradconv.geometry import described
 
 DEFAULT_DTYPE = np.dtype(np.float32)
 KINDS = "biuf"                 # bool, signed, unsigned, floating
@@ -200,7 +201,7 @@ class Tensor(Value):
         if self.node is None:
             raise TypeError("this tensor has no gradient: it was not made with requires_grad=True")
         if value is not None and (not isinstance(value, Tensor) or value.shape != self.shape or value.dtype != self.dtype):
-            got = f"{value.dtype} {value.shape}" if isinstance(value, Tensor) else f"{value!r} of type {type(value).__name__}"
+            got = f"{value.dtype} {value.shape}" if isinstance(value, Tensor) else f"{described(value)}"
             raise TypeError(f"grad must be None or a tensor like this one, {self.dtype} {self.shape}; got {got}")
         self.node.grad = value
 

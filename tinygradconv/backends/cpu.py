@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from tinygradconv._compiled import memory
-from tinygradconv.arrays import dtype_of, is_scattered, repeated, shape_of
+from tinygradconv.arrays import dtype_of, is_scattered, shape_of
 from tinygradconv.kernels import KERNELS
 from tinygradconv.settings import current
 from tinygradconv.settings import get as setting
@@ -161,7 +161,7 @@ class CPUBackend:
     name = "cpu"
     empty = staticmethod(memory.empty)        # an array to be filled: from the pool where it is large, so that a step meets no fresh pages
     like = staticmethod(memory.like)
-    repeated = staticmethod(getattr(memory, "repeated", repeated))      # kernels compiled before there was one do without
+    repeated = staticmethod(memory.repeated)
 
     def __init__(self) -> None:
         self._calls: dict[str, list[_Call]] = {}          # by kernel, one for each dtype and setting that was met

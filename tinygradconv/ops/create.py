@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from tinygradconv.backends import filled
-from tinygradconv.geometry import integer, real
+from tinygradconv.geometry import described, integer, real
 from tinygradconv.ops.shape import as_shape
 from tinygradconv.promotion import as_tensor
 from tinygradconv.tensor import DEFAULT_DTYPE, Tensor, as_array
@@ -51,7 +51,7 @@ def from_dlpack(x: Any) -> Tensor:
 def full(shape: int | tuple[int, ...], value: float, dtype: Any = None) -> Tensor:
     """A tensor of `shape` whose values are all `value`; a float gives float32, an integer int64, a bool bool."""
     if not isinstance(value, (bool, int, float, np.number, np.bool_)):
-        raise TypeError(f"full: value must be a number, got {value!r} of type {type(value).__name__}")
+        raise TypeError(f"full: value must be a number, got {described(value)}")
     chosen = DEFAULT_DTYPE if isinstance(value, float) else np.asarray(value).dtype
     chosen = chosen if dtype is None else _dtype("full", dtype)
     if chosen.kind in "iu" and not (np.iinfo(chosen).min <= value <= np.iinfo(chosen).max and value == int(value)):

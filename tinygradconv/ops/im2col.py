@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from tinygradconv.autodiff import primitive
-from tinygradconv.geometry import Padding, Pair, WindowGeometry, integer, pair
+from tinygradconv.geometry import Padding, Pair, WindowGeometry, described, integer, pair
 from tinygradconv.ops.spelling import numpy_names
 from tinygradconv.ops.windows import window_geometry
 from tinygradconv.promotion import floating_tensors
@@ -58,7 +58,7 @@ def col2im(cols: Any, x_shape: tuple[int, int, int, int], kernel_size: Pair, *, 
     """
     (cols,) = floating_tensors("col2im", ("cols",), (cols,))
     if not isinstance(x_shape, (tuple, list)):
-        raise TypeError(f"col2im: x_shape must be (N, H, W, C), got {x_shape!r} of type {type(x_shape).__name__}")
+        raise TypeError(f"col2im: x_shape must be (N, H, W, C), got {described(x_shape)}")
     stride = pair("stride", stride, at_least=1, where="col2im")
     shape = tuple(integer("x_shape", n, at_least=0, where="col2im") for n in x_shape)
     geo = window_geometry("col2im", shape, kernel_size, stride=stride, padding=padding, dilation=dilation)

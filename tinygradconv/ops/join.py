@@ -12,7 +12,7 @@ import numpy as np
 
 from tinygradconv.arrays import dtype_of, shape_of
 from tinygradconv.autodiff import Primitive
-from tinygradconv.geometry import integer
+from tinygradconv.geometry import described, integer
 from tinygradconv.ops.device import beside
 from tinygradconv.ops.gather import gather_flat, grid_positions
 from tinygradconv.ops.shape import as_axes, as_axis, basic_slice, broadcast_to, expand_dims, place, reshape
@@ -124,7 +124,7 @@ def _widths(pad_width: Any, ndim: int) -> list[tuple[int, int]]:
 def _check_fill(value: Any, dtype: np.dtype) -> None:
     """A number that `dtype` can hold: 1.5 between integers would become 1."""
     if not isinstance(value, (bool, int, float, np.number, np.bool_)):
-        raise TypeError(f"pad: constant_values must be one number, got {value!r} of type {type(value).__name__}")
+        raise TypeError(f"pad: constant_values must be one number, got {described(value)}")
     if dtype.kind != "f" and (value != value or value % 1):
         raise TypeError(f"pad: constant_values must be an integer like x, which is {dtype}; got {value!r}. Use x.astype('float32')")
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from tinygradconv.backends import CPU
 from tinygradconv.backends.live import Live
-from tinygradconv.geometry import integer
+from tinygradconv.geometry import described, integer
 from tinygradconv.ops.spelling import numpy_names
 from tinygradconv.tensor import DEFAULT_DTYPE, Tensor
 
@@ -29,7 +29,7 @@ def key_of(seed: int, purpose: str) -> int:
     """
     seed = integer("seed", seed, at_least=0, where="key_of")
     if not isinstance(purpose, str):
-        raise TypeError(f"key_of: purpose must be text, got {purpose!r} of type {type(purpose).__name__}")
+        raise TypeError(f"key_of: purpose must be text, got {described(purpose)}")
     return int.from_bytes(blake2b(f"{seed}/{purpose}".encode(), digest_size=8).digest(), "little")
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from tinygradconv.arrays import dtype_of, shape_of
 from tinygradconv.autodiff import primitive
-from tinygradconv.geometry import integer
+from tinygradconv.geometry import described, integer
 from tinygradconv.ops.spelling import numpy_names
 from tinygradconv.promotion import as_tensor, number
 from tinygradconv.tensor import Tensor
@@ -132,7 +132,7 @@ def permute_dims(x: Any, axes: Sequence[int]) -> Tensor:
     """The axes of x in another order: axis i of the result is axis axes[i] of x."""
     x = as_tensor("permute_dims", "x", x)
     if not isinstance(axes, (tuple, list)):
-        raise TypeError(f"permute_dims: axes must be a list of all axes in their new order, got {axes!r} of type {type(axes).__name__}")
+        raise TypeError(f"permute_dims: axes must be a list of all axes in their new order, got {described(axes)}")
     order = as_axes("permute_dims", axes, x.ndim)
     if len(order) != x.ndim:
         raise ValueError(f"permute_dims: x has {x.ndim} axes, so axes must name {x.ndim}, got {tuple(axes)}")

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygradconv.geometry import WindowGeometry, integer
+from tinygradconv.geometry import WindowGeometry, described, integer
 from tinygradconv.tensor import Tensor
 
 
@@ -19,7 +19,7 @@ def frozen(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return tuple(frozen(one) for one in value)
     if type(value).__hash__ is None:
-        raise TypeError(f"sizes, strides and padding are integers or pairs of them, got {value!r} of type {type(value).__name__}")
+        raise TypeError(f"sizes, strides and padding are integers or pairs of them, got {described(value)}")
     return int(value) if isinstance(value, np.integer) else value
 
 

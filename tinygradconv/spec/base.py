@@ -13,7 +13,7 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import Any, dataclass_transform
 
-from tinygradconv.geometry import integer
+from tinygradconv.geometry import described, integer
 
 from .arguments import explained
 from .fields import settle
@@ -234,7 +234,7 @@ def as_spec(value: Any, role: str) -> Spec:
     if isinstance(value, (list, tuple)):
         raise TypeError(f"{role} must be a layer, got a {type(value).__name__} of {len(value)}. Unpack it: Chain(*layers) is one after "
                         f"another, Concat(*layers) side by side")
-    raise TypeError(f"{role} must be a layer such as ReLU() or Conv(6, 5), got {value!r} of type {type(value).__name__}")
+    raise TypeError(f"{role} must be a layer such as ReLU() or Conv(6, 5), got {described(value)}")
 
 
 def _parts(spec: Spec) -> tuple[Spec, ...]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tinygradconv.backends.live import holding
-from tinygradconv.geometry import integer
+from tinygradconv.geometry import described, integer
 from tinygradconv.ops.device import leaf_on
 from tinygradconv.ops.random import key_of
 from tinygradconv.promotion import as_tensor
@@ -108,7 +108,7 @@ class Model:
         tensors are part of the graph, like a model's output. A part that is shared gives what its last use gave.
         """
         if not isinstance(at, (str, list, tuple)):
-            raise TypeError(f"features: at must be a path or a list of paths, got {at!r} of type {type(at).__name__}")
+            raise TypeError(f"features: at must be a path or a list of paths, got {described(at)}")
         ends = {path: self.network.ends[path_in("features", path, self.network.ends, "this model")]
                 for path in ([at] if isinstance(at, str) else at)}
         hidden = [path for path, step in ends.items() if not train and self._is_hidden(step)]

@@ -107,7 +107,7 @@ def _word(where: str, name: str, value: str) -> str | int:
 def finite(where: str, name: str, value: Any) -> float:
     """`value` as a finite Python float."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
-        raise TypeError(f"{where}: {name} must be a number, got {value!r} of type {type(value).__name__}")
+        raise TypeError(f"{where}: {name} must be a number, got {geometry.described(value)}")
     try:
         settled = float(value)
     except OverflowError:                            # an integer beyond the largest float

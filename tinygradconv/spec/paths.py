@@ -5,6 +5,8 @@ import difflib
 from collections.abc import Iterable
 from typing import Any
 
+from tinygradconv.geometry import described
+
 
 def path_in(where: str, path: Any, known: Iterable[str], whole: str) -> str:
     """`path` if it is one of those `known`; otherwise an error that names the closest, or the first segments that there are.
@@ -12,7 +14,7 @@ def path_in(where: str, path: Any, known: Iterable[str], whole: str) -> str:
     `whole` says where the path should have been: "this spec", "this model".
     """
     if not isinstance(path, str):
-        raise TypeError(f"{where}: a path must be a string such as 'layer1.0', got {path!r} of type {type(path).__name__}")
+        raise TypeError(f"{where}: a path must be a string such as 'layer1.0', got {described(path)}")
     paths = list(known)
     if path in paths:
         return path

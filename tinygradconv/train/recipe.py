@@ -7,7 +7,7 @@ from typing import Any
 
 from tinygradconv.data.augment import Augmentation, Chain, chain
 from tinygradconv.data.augment import json as augment_json
-from tinygradconv.geometry import integer
+from tinygradconv.geometry import described, integer
 from tinygradconv.tensor import Tensor
 
 from . import shares
@@ -138,7 +138,7 @@ def _either(names: Collection[str]) -> str:
 def _plain(name: str, options: Any) -> dict[str, Any]:
     """Options as a dict of their own, with tuples for the lists that JSON has."""
     if not isinstance(options, Mapping):
-        raise TypeError(f"a recipe: {name} must be a dict by name, got {options!r} of type {type(options).__name__}")
+        raise TypeError(f"a recipe: {name} must be a dict by name, got {described(options)}")
     return {key: tuple(value) if isinstance(value, list) else value for key, value in options.items()}
 
 

@@ -17,7 +17,7 @@ import math
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 
-from tinygradconv.geometry import integer
+from tinygradconv.geometry import described, integer
 
 from .checks import number
 
@@ -118,7 +118,7 @@ def sequence(schedules: Sequence[Schedule], milestones: Sequence[int]) -> Schedu
                          f"got {len(parts)} schedules and {len(marks)} milestones")
     for part in parts:
         if not callable(part):
-            raise TypeError(f"sequence: a schedule is a function of the step, got {part!r} of type {type(part).__name__}")
+            raise TypeError(f"sequence: a schedule is a function of the step, got {described(part)}")
     for mark in marks:
         integer("a milestone", mark, at_least=1, where="sequence")
     if any(a >= b for a, b in zip(marks, marks[1:])):
@@ -137,7 +137,7 @@ def warm_up(schedule: Schedule, steps: int, *, start: float = 0.1) -> Schedule:
     (Goyal et al. 2017, section 2.2, "gradual warmup".)
     """
     if not callable(schedule):
-        raise TypeError(f"warm_up: a schedule is a function of the step, got {schedule!r} of type {type(schedule).__name__}")
+        raise TypeError(f"warm_up: a schedule is a function of the step, got {described(schedule)}")
     integer("steps", steps, at_least=1, where="warm_up")
     number("warm_up", "start", start, at_least=0, at_most=1)
     first = schedule(0)

@@ -5,6 +5,8 @@ import difflib
 from collections.abc import Collection, Iterable
 from fnmatch import fnmatchcase
 
+from tinygradconv.geometry import described
+
 
 def matching(where: str, name: str, patterns: str | Iterable[str], paths: Collection[str]) -> frozenset[str]:
     """The paths that one of the patterns matches, or the one pattern: "*.bias", "layer1.*", "bn?.weight", by the rules of fnmatch.
@@ -14,11 +16,11 @@ def matching(where: str, name: str, patterns: str | Iterable[str], paths: Collec
     wrong = f"{where}: {name} must be patterns of paths such as ('*.bias',), got "
     chosen = [patterns] if isinstance(patterns, str) else patterns
     if not isinstance(chosen, Iterable):
-        raise TypeError(f"{wrong}{patterns!r} of type {type(patterns).__name__}")
+        raise TypeError(f"{wrong}{described(patterns)}")
     found: set[str] = set()
     for pattern in chosen:
         if not isinstance(pattern, str):
-            raise TypeError(f"{wrong}{pattern!r} of type {type(pattern).__name__}")
+            raise TypeError(f"{wrong}{described(pattern)}")
         matched = {path for path in paths if fnmatchcase(path, pattern)}
         if not matched:
             raise ValueError(f"{where}: {name} {pattern!r} matches no parameter. {_cure(pattern, paths)}")
