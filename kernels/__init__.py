@@ -10,7 +10,8 @@ A kernel fills arrays that it is handed. The contract is the same in every langu
 `kernels/<folder>/cuda.py` (Numba) do the same faster. A kernel that has no `cpu` form runs as its reference on the CPU.
 A kernel with a `workspace` argument has a sibling `<name>_workspace(geo, itemsize)` that says how many bytes it needs.
 Where a row says `packs`, the compiled form takes in place of that argument a flat array of bytes, `packed`: its own layout of it,
-which `<name>_pack(w, packed, last)` fills and `<name>_packed_bytes(w, last)` sizes; `last` is the call's last argument.
+which `<name>_pack(w, packed, last)` fills and `<name>_packed_bytes(w, last)` sizes; `last` is the call's last argument. Where it says
+`unpacked` too, it also takes the argument as it is, which is quicker up to so many rows of x if the layout were used only once.
 Where a row says `instead_of`, it computes what that kernel computes, another way: a back end may run it instead.
 Where a row says `also`, its CUDA form may be given that too, by name: `moments` is a dict in which a convolution leaves sums of its
 result, for the batch norm behind it, which is given the same dict (conv/moments.py).
@@ -35,6 +36,7 @@ class Kernel:
     cpu: bool = True
     strided: bool = False
     packs: str | None = None
+    unpacked: int = 0
     instead_of: str | None = None
     also: tuple[str, ...] = ()
 
@@ -66,7 +68,7 @@ KERNELS: dict[str, Kernel] = {
     "im2col":              _row("im2col", "x, cols, geo", "cols"),
     "col2im":              _row("im2col", "cols, x, geo", "x"),
     "matmul":              _row("matmul", "a, b, y, transpose_a, transpose_b", "y"),
-    "dense":               _row("matmul", "x, w, bias, y, activation", "y", packs="w"),
+    "dense":               _row("matmul", "x, w, bias, y, activation", "y", packs="w", unpacked=512),
     "max_pool2d":          _row("pool", "x, y, where, geo", "y, where"),
     "pool_gather":         _row("pool", "x, where, y, geo", "y"),
     "pool_scatter":        _row("pool", "g, where, x, geo", "x"),

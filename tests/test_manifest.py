@@ -33,7 +33,7 @@ def test_the_cython_form_has_the_manifests_arguments(name):
     assert found, f"{name} is marked cpu but kernels/{row.folder}/ has no def of it"
     depth_free = re.sub(r"\[[^]]*\]", "", found[1])
     assert tuple(argument.split()[-1] for argument in depth_free.split(",")) == tuple(
-        "packed" if argument == row.packs else argument for argument in row.arguments)
+        "packed" if argument == row.packs and not row.unpacked else argument for argument in row.arguments)
     for helper in ("pack", "packed_bytes") if row.packs else ():
         assert re.search(rf"^def {name}_{helper}\(", source, re.M), f"kernels/{row.folder}/ has no {name}_{helper}"
 
@@ -58,6 +58,7 @@ def test_the_cuda_form_has_the_manifests_arguments(name, module):
 def test_what_is_packed_or_replaced_exists():
     for name, row in KERNELS.items():
         assert row.packs is None or (row.cpu and row.packs in row.arguments), name
+        assert row.unpacked == 0 or row.packs is not None, name
         if row.instead_of is not None:
             assert KERNELS[row.instead_of].arguments == row.arguments and KERNELS[row.instead_of].fills == row.fills, name
 

@@ -31,17 +31,18 @@ def matmul(a, b, y, bint transpose_a, bint transpose_b):
                numbers_of(y, kind, pro.batch * pro.M * pro.N))
 
 
-def dense(x, packed, bias, y, int activation):
-    """reference.dense, with w as `dense_pack` lays it out. Bias and activation are applied while a line of y is in the cache."""
+def dense(x, w, bias, y, int activation):
+    """reference.dense; w (K, N), or what `dense_pack` made of it. Bias and activation are applied while a line of y is in the cache."""
     cdef int kind = floating_kind(y)
     cdef Product pro
     pro.batch, pro.M, pro.N, pro.K = 1, length_of(y, 0, 2), length_of(y, 1, 2), length_of(x, 1, 2)
-    pro.a_row, pro.a_term = pro.K, 1
-    pro.packed, pro.activation = True, activation
+    pro.a_row, pro.a_term, pro.b_term, pro.b_column = pro.K, 1, pro.N, 1
+    pro.packed, pro.activation = (<ndarray?>w).axes == 1, activation
     if pro.M * pro.N == 0:
         return
-    check_packed(packed, pro.K, pro.N, 4 if kind == SINGLE else 8)
-    filled(&pro, kind, numbers_of(x, kind, pro.M * pro.K), (<ndarray>packed).address,
+    if pro.packed:
+        check_packed(w, pro.K, pro.N, 4 if kind == SINGLE else 8)
+    filled(&pro, kind, numbers_of(x, kind, pro.M * pro.K), (<ndarray>w).address if pro.packed else numbers_of(w, kind, pro.K * pro.N),
            NULL if bias is None else numbers_of(bias, kind, pro.N), numbers_of(y, kind, pro.M * pro.N))
 
 

@@ -8,7 +8,7 @@ cdef class _Module:
 cdef class _Call:
     cdef public object function, workspace, pack, packed_bytes, dtype, backend
     cdef public _Module module
-    cdef public Py_ssize_t workspace_at, packs_at
+    cdef public Py_ssize_t workspace_at, packs_at, unpacked
     cdef public tuple inputs
     cdef public dict sizes
 

@@ -83,19 +83,20 @@ class _Call:
     """How one kernel is called on arrays of one dtype.
 
     `module` is None for a NumPy definition. `workspace` says how many bytes of scratch the kernel wants; the argument `packs_at` is
-    packed by `pack` into as many bytes as `packed_bytes` says; both are None where nothing is. `sizes` remembers what they said.
+    packed by `pack` into as many bytes as `packed_bytes` says; both are None where nothing is. `sizes` remembers what they said. Up to
+    `unpacked` rows, what would be packed for this call only is left as it is.
     `inputs` are the arguments that may have to be made contiguous; `dtype` and `backend` what it was made for.
     """
 
-    __slots__ = ("backend", "dtype", "function", "inputs", "module", "pack", "packed_bytes", "packs_at", "sizes", "workspace",
-                 "workspace_at")
+    __slots__ = ("backend", "dtype", "function", "inputs", "module", "pack", "packed_bytes", "packs_at", "sizes", "unpacked",
+                 "workspace", "workspace_at")
 
     def __init__(self, function: Callable[..., None], module: _Module | None, workspace: Callable[..., int] | None, workspace_at: int,
                  inputs: tuple[int, ...]) -> None:
         self.function, self.module, self.inputs = function, module, inputs
         self.workspace, self.workspace_at = workspace, workspace_at
         self.sizes: dict[Any, int] = {}
-        self.pack, self.packed_bytes, self.packs_at = None, None, -1
+        self.pack, self.packed_bytes, self.packs_at, self.unpacked = None, None, -1, 0
 
 
 def _call(name: str, dtype: np.dtype, backend: str) -> _Call:
@@ -113,7 +114,7 @@ def _call(name: str, dtype: np.dtype, backend: str) -> _Call:
     inputs = () if row.strided else tuple(i for i, argument in enumerate(row.arguments) if argument not in row.fills)
     call = _Call(function, home, workspace, at, inputs)
     if module is not None and row.packs is not None:
-        call.packs_at = row.arguments.index(row.packs)
+        call.packs_at, call.unpacked = row.arguments.index(row.packs), row.unpacked
         call.pack, call.packed_bytes = _specialised(getattr(module, name + "_pack"), dtype), getattr(module, name + "_packed_bytes")
     return call
 
@@ -197,7 +198,7 @@ class CPUBackend:
         for i in call.inputs:
             if is_scattered(arguments[i]):
                 arguments = (*arguments[:i], np.ascontiguousarray(arguments[i]), *arguments[i + 1:])
-        if call.pack is not None:
+        if call.pack is not None and (packed is not None or call.unpacked == 0 or shape_of(first)[0] > call.unpacked):
             arguments = _with_packed(call, kernel, arguments, packed)
         call.function(*arguments)
 
