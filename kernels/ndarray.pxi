@@ -13,9 +13,12 @@ cdef extern from *:
         int flags;
     } tgc_array;
     typedef struct { int c_contiguous; } tgc_flags;
+    typedef struct { size_t data; } tgc_ctypes;
     """
     ctypedef struct tgc_flags:
         bint c_contiguous
+    ctypedef struct tgc_ctypes:
+        size_t data
     ctypedef class numpy.ndarray [object tgc_array, check_size ignore]:
         cdef char* address "data"
         cdef int axes "nd"
@@ -38,4 +41,10 @@ cdef extern from *:
         cdef inline tgc_flags flags(self) noexcept:
             cdef tgc_flags found
             found.c_contiguous = self.bits & 1
+            return found
+
+        @property
+        cdef inline tgc_ctypes ctypes(self) noexcept:
+            cdef tgc_ctypes found
+            found.data = <size_t>self.address
             return found

@@ -18,10 +18,12 @@ STRUCTURED = np.dtype([("a", "i2"), ("b", "f8")])
 
 
 def assert_read(array):
-    """dtype_of, shape_of and is_scattered against the attributes themselves."""
+    """dtype_of, shape_of, is_scattered and address_of against the attributes themselves."""
     assert arrays.dtype_of(array) == array.dtype
     assert arrays.shape_of(array) == array.shape
     assert arrays.is_scattered(array) is (isinstance(array, np.ndarray) and not array.flags.c_contiguous)
+    if isinstance(array, np.ndarray):
+        assert arrays.address_of(array) == array.__array_interface__["data"][0]
 
 
 @given(dtype=st.sampled_from(["f4", ">f8", "?", "i1", ">u2", STRUCTURED, "U3"]),

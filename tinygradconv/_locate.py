@@ -21,7 +21,7 @@ CURE = ("tinygradconv's compiled kernels were not found beside {package} nor any
 
 # As in meson.build.
 ENGINE = ("settings", "arrays", "tensor", "anomaly", "promotion", "tape", "primitive", "autodiff", "backends/cpu", "ops/elementwise",
-          "ops/join", "ops/loss", "ops/matmul", "ops/operators", "ops/reduce", "ops/shape", "ops/softmax", "ops/spelling")
+          "ops/join", "ops/loss", "ops/matmul", "ops/operators", "ops/power", "ops/reduce", "ops/shape", "ops/softmax", "ops/spelling")
 
 
 def locate(package: Path, package_path: list[str]) -> None:

@@ -44,7 +44,10 @@ def as_rows(array: Any) -> Any:
 
 def address_of(value: Any) -> int:
     """Where the first number of an array lies, in the memory of its device."""
-    return value.ctypes.data if isinstance(value, ndarray) else value.pointer
+    if isinstance(value, ndarray):
+        array: ndarray = value
+        return array.ctypes.data
+    return value.pointer
 
 
 def repeated(array: Any, shape: tuple[int, ...], axes: tuple[int, ...]) -> Any:

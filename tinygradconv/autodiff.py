@@ -44,8 +44,8 @@ def pull_back(node: Node, op: Primitive, g: Tensor, cotangents: dict[Any, Any], 
               useful: Container[Node] | None, anomaly: bool, turns: Mapping[Node, float] | None) -> None:
     """The derivative rules of one node, whose op it is: what they return is added to the cotangents of its inputs.
 
-    Asked are the inputs that have a node, or a `useful` one where given; a node met for the first time joins those `waiting`, in its
-    turn (see ready.py). With `anomaly` every cotangent is checked (anomaly.py).
+    Asked are the inputs that have a node, or a `useful` one where given; the node of an op, met for the first time, joins those
+    `waiting`, as does a leaf where there are `turns` (see ready.py). With `anomaly` every cotangent is checked (anomaly.py).
     """
     joint = None
     for i, parent in enumerate(node.parents):
@@ -70,7 +70,8 @@ def pull_back(node: Node, op: Primitive, g: Tensor, cotangents: dict[Any, Any], 
         known = cotangents.get(parent)
         if known is None:
             cotangents[parent] = cotangent
-            heappush(waiting, (-parent.sequence if turns is None else turns.get(parent, -parent.sequence), parent))
+            if parent.op is not None or turns is not None:               # a leaf, which leads nowhere, need not wait in order
+                heappush(waiting, (-parent.sequence if turns is None else turns.get(parent, -parent.sequence), parent))
         else:
             cotangents[parent] = known + cotangent
 
@@ -85,6 +86,8 @@ def _apply(node: Node, op: Primitive, rule: Callable[..., Any], g: Tensor, needs
                 return rule(g, *asked)
         if len(asked) == 1:                 # the commonest cases: a call of so many arguments is quicker than one of any number
             return rule(g, asked[0])
+        if len(asked) == 2:
+            return rule(g, asked[0], asked[1])
         return rule(g) if not asked else rule(g, *asked)
     except Exception as problem:
         if not getattr(problem, "__notes__", None):
@@ -156,8 +159,8 @@ def propagate(cotangents: dict[Node, Tensor], *, useful: dict[Node, bool] | None
     anomaly = setting("anomaly")
     rest: dict[Node, Tensor] = {}
     node: Node
-    while waiting:
-        node = heappop(waiting)[1]
+    while cotangents:
+        node = heappop(waiting)[1] if waiting else next(iter(cotangents))        # at last come the leaves, which did not wait
         g = cotangents.pop(node)
         if node in stop:
             rest[node] = g

@@ -131,8 +131,10 @@ class Primitive:
         try:
             if len(arrays) == 1:            # the commonest cases: a call of so many arguments is quicker than one of any number
                 result = self.forward(backend, arrays[0], **given) if given else self.forward(backend, arrays[0])
-            elif len(arrays) == 2 and not given:
-                result = self.forward(backend, arrays[0], arrays[1])
+            elif len(arrays) == 2:
+                result = self.forward(backend, arrays[0], arrays[1], **given) if given else self.forward(backend, arrays[0], arrays[1])
+            elif len(arrays) == 3 and not given:
+                result = self.forward(backend, arrays[0], arrays[1], arrays[2])
             else:
                 result = self.forward(backend, *arrays, **given)
         except TypeError:

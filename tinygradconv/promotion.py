@@ -86,12 +86,19 @@ def promoted(op: str, values: Sequence[Any]) -> Sequence[Tensor]:
 
 def _promoted(op: str, values: Sequence[Any]) -> Sequence[Tensor]:
     """The table at the top of this file, for operands that differ."""
-    if len(values) == 2:                                   # floating tensor ∘ Python number or the other way, the commonest of these
-        a, b = values
-        if type(a) is Tensor and type(b) in NUMBERS and a.data.dtype.kind == "f":
-            return a, _number(op, b, a.data.dtype)
-        if type(b) is Tensor and type(a) in NUMBERS and b.data.dtype.kind == "f":
-            return _number(op, a, b.data.dtype), b
+    dtype = None
+    for value in values:                                   # floating tensors of one dtype among Python numbers are the commonest of these
+        if type(value) is Tensor:
+            tensor: Value = value
+            if dtype is None:
+                dtype = dtype_of(tensor.data)
+            elif dtype_of(tensor.data) is not dtype:
+                break
+        elif type(value) not in NUMBERS:
+            break
+    else:
+        if dtype is not None and dtype.kind == "f":
+            return [value if type(value) is Tensor else _number(op, value, dtype) for value in values]
     values = [v if type(v) in NUMBERS or type(v) is Tensor else _constant(op, "an operand", v) for v in values]
     strong = [v.data.dtype for v in values if type(v) is Tensor]
     if not strong:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygradconv.arrays import address_of, shape_of
 from tinygradconv.backends import backend_named, backend_of, is_on_gpu
 from tinygradconv.geometry import described
 
@@ -30,7 +31,7 @@ class Storage:
         """A dict in which kernels keep their own layouts of one view of this memory, empty again once the version has moved."""
         if self._packed is None or self._packed_at != self.version:
             self._packed, self._packed_at = {}, self.version
-        return self._packed.setdefault((view.__array_interface__["data"][0], view.shape, view.strides), {})
+        return self._packed.setdefault((address_of(view), shape_of(view), view.strides), {})
 
 
 def as_array(values: Any, dtype: Any = None, *, copy: bool = False) -> np.ndarray:

@@ -13,7 +13,7 @@ import numpy as np
 from tinygradconv.arrays import dtype_of, shape_of
 from tinygradconv.autodiff import Primitive, primitive
 from tinygradconv.ops.spelling import numpy_names
-from tinygradconv.promotion import as_tensor, floating_result, number, promoted
+from tinygradconv.promotion import NUMBERS, as_tensor, floating_result, number, promoted
 from tinygradconv.tensor import Tensor
 
 __all__ = [
@@ -261,16 +261,25 @@ def _select(be: Any, condition: Any, a: Any, b: Any) -> Any:
 
 
 @primitive
-def _kept_where(be: Any, a: Any, condition: Any, *, holds: bool) -> Any:
-    """a where the condition is `holds`, 0 elsewhere; it broadcasts to a."""
-    y, zero = be.like(a), be.constant(number(0, dtype_of(a)))
-    be.run("where", condition, *((a, zero) if holds else (zero, a)), y)
+def _kept_where(be: Any, a: Any, condition: Any) -> Any:
+    """a where the condition holds, 0 elsewhere; it broadcasts to a."""
+    y = be.like(a)
+    be.run("where", condition, a, be.constant(number(0, dtype_of(a))), y)
     return y
 
 
-_kept_where.vjp(a=lambda g, condition, holds: _kept_where(g, condition, holds=holds))
+@primitive
+def _kept_elsewhere(be: Any, a: Any, condition: Any) -> Any:
+    """0 where the condition holds, a elsewhere."""
+    y = be.like(a)
+    be.run("where", condition, be.constant(number(0, dtype_of(a))), a, y)
+    return y
+
+
+_kept_where.vjp(a=lambda g, condition: _kept_where(g, condition))
+_kept_elsewhere.vjp(a=lambda g, condition: _kept_elsewhere(g, condition))
 _choose = Primitive(_select, elementwise=True, promote=False, name="where")
-_choose.vjp(a=lambda g, condition: _kept_where(g, condition, holds=True), b=lambda g, condition: _kept_where(g, condition, holds=False))
+_choose.vjp(a=lambda g, condition: _kept_where(g, condition), b=lambda g, condition: _kept_elsewhere(g, condition))
 
 
 @numpy_names
@@ -294,10 +303,8 @@ def clip(x: Any, lower: Any = None, upper: Any = None) -> Tensor:
     x = as_tensor("clip", "x", x)
     if isinstance(lower, (int, float)) and isinstance(upper, (int, float)) and lower > upper:
         raise ValueError(f"clip: lower ({lower}) must not exceed upper ({upper})")
-    if x.dtype.kind == "f" and all([bound is None or type(bound) in (int, float) for bound in (lower, upper)]):
-        low, high = [promoted("clip", (x, bound))[1] for bound in (-math.inf if lower is None else lower,
-                                                                   math.inf if upper is None else upper)]
-        return _clip(x, low, high)
+    if x.data.dtype.kind == "f" and (lower is None or type(lower) in NUMBERS) and (upper is None or type(upper) in NUMBERS):
+        return _clip(x, -math.inf if lower is None else lower, math.inf if upper is None else upper)
     if lower is not None:
         x = where(less(x, lower), lower, x)
     return x if upper is None else where(greater(x, upper), upper, x)

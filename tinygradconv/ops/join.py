@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -62,12 +61,12 @@ def concat(arrays: Sequence[Any], axis: int = 0) -> Tensor:
     first = shapes[0]
     if not first:
         raise ValueError("concat: a tensor with no axes cannot be concatenated. Use stack()")
-    axis = as_axis("concat", axis, len(first))
+    axis, ends = as_axis("concat", axis, len(first)), [0]
     for i, shape in enumerate(shapes):
         if shape != first and (len(shape) != len(first) or shape[:axis] != first[:axis] or shape[axis + 1:] != first[axis + 1:]):
             raise ValueError(f"concat: arrays[{i}] has shape {shape} but arrays[0] has {first}; all axes but axis {axis} must agree")
-    ends = tuple(accumulate([shape[axis] for shape in shapes], initial=0))
-    return xs[0] if len(xs) == 1 else _concat(len(xs))(*xs, axis=axis, ends=ends)
+        ends.append(ends[-1] + shape[axis])
+    return xs[0] if len(xs) == 1 else _concat(len(xs))(*xs, axis=axis, ends=tuple(ends))
 
 
 @numpy_names

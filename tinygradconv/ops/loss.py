@@ -117,7 +117,7 @@ _of_labels.name = "cross_entropy"
 def _labels(name: str, values: np.ndarray, C: int, ignore: int | None) -> np.ndarray:
     """A copy of class indices as int64; ValueError where one is neither a class nor the one to ignore."""
     labels = values.astype(np.int64, order="C")
-    if ignore is None and (labels.size == 0 or labels.view(np.uint64).max() < C):        # a negative one is a very large one there
+    if ignore is None and (labels.size == 0 or np.maximum.reduce(labels.view(np.uint64), axis=None) < C):   # less than 0 is large there
         return labels
     bad = (values < 0) | (values >= C)
     if ignore is not None:

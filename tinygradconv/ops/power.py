@@ -3,11 +3,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
+from tinygradconv.arrays import dtype_of
 from tinygradconv.autodiff import primitive
 from tinygradconv.ops.elementwise import binary, equal, less_equal, log, logical_and, nothing, square_slope, ternary, where
 from tinygradconv.ops.spelling import numpy_names
+from tinygradconv.promotion import number
 from tinygradconv.tensor import Tensor
 
 __all__ = ["pow"]
@@ -17,11 +17,11 @@ _power = binary("pow", "a to the power b, both tensors")
 
 @primitive
 def _constant_power(be: Any, x: Any, *, exponent: float) -> Any:
-    y = be.empty(x.shape, x.dtype)
+    y = be.like(x)
     if exponent == 2:
         be.run("unary", x, y, "square")
     else:
-        be.run("binary", x, be.constant(np.asarray(exponent, x.dtype)), y, "pow")
+        be.run("binary", x, be.constant(number(exponent, dtype_of(x))), y, "pow")
     return y
 
 

@@ -5,4 +5,5 @@ from tinygradconv.promotion cimport as_tensor, number
 
 cpdef tuple kept(tuple shape, tuple axes)
 cpdef tuple dropped(tuple shape, tuple axes)
+cdef _count(tuple shape, tuple axes)
 cpdef reduced(be, x, op, tuple axes, keepdims, dtype)

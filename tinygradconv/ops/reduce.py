@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tinygradconv.arrays import dtype_of, shape_of
-from tinygradconv.autodiff import primitive
+from tinygradconv.autodiff import Primitive, primitive
 from tinygradconv.ops.device import beside
 from tinygradconv.ops.elementwise import BOOL, nothing
 from tinygradconv.ops.gather import gather_flat
@@ -73,17 +73,22 @@ def _share(be: Any, g: Any, *, shape: tuple[int, ...], axes: tuple[int, ...]) ->
     return be.repeated(y, shape, axes)
 
 
-@primitive
-def _extreme(be: Any, x: Any, *, op: str, axes: tuple[int, ...], keepdims: bool) -> Any:
-    return reduced(be, x, op, axes, keepdims, dtype_of(x))
+def _extreme(op: str) -> Primitive:
+    """The op y = max x or min x over `axes`: one for each, as an option costs time."""
+    @primitive(name=op)
+    def extreme(be: Any, x: Any, *, axes: tuple[int, ...], keepdims: bool) -> Any:
+        return reduced(be, x, op, axes, keepdims, dtype_of(x))
 
+    @primitive(name=op + "_slope")
+    def slope(be: Any, a: Any, b: Any, c: Any, *, axes: tuple[int, ...]) -> Any:
+        """a at the first value over `axes`, in row-major order, of b that is the extreme c; 0 elsewhere."""
+        x = be.like(b)
+        be.run("extreme_backward", a, b, c, x, axes)
+        return x
 
-@primitive
-def _extreme_slope(be: Any, a: Any, b: Any, c: Any, *, op: str, axes: tuple[int, ...]) -> Any:
-    """a at the first value over `axes`, in row-major order, of b that is the extreme c; 0 elsewhere."""
-    x = be.like(b)
-    be.run("extreme_backward", a, b, c, x, axes)
-    return x
+    slope.vjp(a=lambda g, a_shape, b, axes: _at_the_extremes(g, a_shape, b, "arg" + op, axes),
+              b=lambda g: nothing(g), c=lambda g, c: nothing(c))
+    return extreme.vjp(x=lambda g, x, y, axes: slope(g, x, y, axes=axes))
 
 
 @primitive(differentiable=False)
@@ -119,10 +124,10 @@ def lined_back(rows: Tensor, shape: tuple[int, ...], axes: tuple[int, ...]) -> T
 
 
 def _at_the_extremes(g: Tensor, a_shape: tuple[int, ...], b: Tensor, op: str, axes: tuple[int, ...]) -> Tensor:
-    """The adjoint of placing a at the first extremes of b: g is read there, one value per row."""
+    """The adjoint of placing a at the first extremes of b, which `op` finds: g is read there, one value per row."""
     rows = lined_up(b.detach(), axes)
     R, K = rows.shape
-    where = _arg(rows, op="arg" + op, axis=1) + beside(b, np.arange(R, dtype=np.int64)[:, None] * K)
+    where = _arg(rows, op=op, axis=1) + beside(b, np.arange(R, dtype=np.int64)[:, None] * K)
     return reshape(gather_flat(lined_up(g, axes), where), a_shape)
 
 
@@ -130,11 +135,9 @@ _sum.vjp(x=lambda g, x_shape, axes: _repeat(g, shape=x_shape, axes=axes))
 _repeat.vjp(g=lambda g, g_shape, axes: reshape(_sum(g, axes=axes, keepdims=False), g_shape))
 _mean.vjp(x=lambda g, x_shape, axes: _share(g, shape=x_shape, axes=axes))
 _share.vjp(g=lambda g, g_shape, axes: reshape(_mean(g, axes=axes, keepdims=False), g_shape))
-_extreme.vjp(x=lambda g, x, y, op, axes: _extreme_slope(g, x, y, op=op, axes=axes))
-_extreme_slope.vjp(a=_at_the_extremes, b=lambda g: nothing(g), c=lambda g, c: nothing(c))
+_max, _min = _extreme("max"), _extreme("min")
 _cumulative_sum.vjp(x=lambda g, axis, reverse: _cumulative_sum(g, axis=axis, reverse=not reverse))
-_sum.name, _mean.name, _cumulative_sum.name, _extreme.name, _repeat.name, _share.name = \
-    "sum", "mean", "cumsum", "max or min", "repeat", "share"
+_sum.name, _mean.name, _cumulative_sum.name, _repeat.name, _share.name = "sum", "mean", "cumsum", "repeat", "share"
 
 
 def start(name: str, x: Any, axis: Axis, *, floating: bool = False) -> tuple[Tensor, tuple[int, ...]]:
@@ -182,7 +185,7 @@ def max(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
     """The largest value over `axis`; among equals the first gets the gradient. NaN wins. ValueError where there are no values."""
     x, axes = start("max", x, axis)
     _some("max", x, axes)
-    return _extreme(x, op="max", axes=axes, keepdims=keepdims)
+    return _max(x, axes=axes, keepdims=keepdims)
 
 
 @numpy_names
@@ -190,7 +193,7 @@ def min(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
     """The smallest value over `axis`; among equals the first gets the gradient. NaN wins. ValueError where there are no values."""
     x, axes = start("min", x, axis)
     _some("min", x, axes)
-    return _extreme(x, op="min", axes=axes, keepdims=keepdims)
+    return _min(x, axes=axes, keepdims=keepdims)
 
 
 def _position(name: str, x: Any, axis: int | None, keepdims: bool) -> Tensor:

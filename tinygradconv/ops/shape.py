@@ -82,14 +82,10 @@ def _sum_to(be: Any, x: Any, *, shape: tuple[int, ...]) -> Any:
     return y if direct else y.reshape(shape)
 
 
-def _as_array(index: tuple[Any, ...]) -> tuple[Any, ...]:
-    """`index` with an ellipsis in it: without one NumPy gives a single value as a number, not as an array with no axes."""
-    return index if Ellipsis in index else (*index, ...)
-
-
 @primitive(view=True)
 def _slice(be: Any, x: Any, *, index: tuple[Any, ...]) -> Any:
-    return x[_as_array(index)]
+    """x[index], with an ellipsis in the index."""
+    return x[index]
 
 
 @primitive
@@ -97,7 +93,7 @@ def _place(be: Any, x: Any, *, index: tuple[Any, ...], shape: tuple[int, ...], f
     """`fill` everywhere in `shape`, and x at `index`: with fill 0 the adjoint of a slice."""
     y = be.empty(shape, dtype_of(x))
     be.run("copy", be.constant(number(fill, dtype_of(x))), y)
-    be.run("copy", x, y[_as_array(index)])
+    be.run("copy", x, y[index])
     return y
 
 
@@ -205,17 +201,22 @@ def flip(x: Any, axis: int | Sequence[int] | None = None) -> Tensor:
     """x with the order of its values reversed along `axis` (None: along every axis)."""
     x = as_tensor("flip", "x", x)
     axes = as_axes("flip", axis, x.ndim)
-    return _slice(x, index=tuple(slice(None, None, -1) if i in axes else slice(None) for i in range(x.ndim)))
+    return basic_slice(x, tuple(slice(None, None, -1) if i in axes else slice(None) for i in range(x.ndim)))
+
+
+def _as_array(index: tuple[Any, ...]) -> tuple[Any, ...]:
+    """`index` with an ellipsis in it: without one NumPy gives a single value as a number, not as an array with no axes."""
+    return index if Ellipsis in index else (*index, ...)
 
 
 def basic_slice(x: Tensor, index: tuple[Any, ...]) -> Tensor:
     """x[index] for an index of slices, integers, newaxis and an ellipsis: a view."""
-    return _slice(x, index=index)
+    return _slice(x, index=_as_array(index))
 
 
 def place(x: Tensor, index: tuple[Any, ...], shape: tuple[int, ...], fill: float = 0) -> Tensor:
     """`fill` everywhere in `shape`, and x at `index`, an index of slices and integers."""
-    return _place(x, index=index, shape=shape, fill=fill)
+    return _place(x, index=_as_array(index), shape=shape, fill=fill)
 
 
 Tensor.reshape = lambda self, *shape: reshape(self, shape[0] if len(shape) == 1 else shape)
