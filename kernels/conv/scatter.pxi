@@ -10,7 +10,8 @@
 # A task is one image: its places are summed in their order, whatever the number of threads.
 
 cdef enum:
-    SCATTERED_BYTES = 65536      # of one image with its padding, which stays in the second-level cache
+    SCATTERED_ROWS = 65536       # bytes of the rows under one row of places, which stay in the second-level cache while it is added
+    SCATTERED_IMAGE = 16777216   # bytes of one image with its padding: each thread has one
     SCATTERED_TILES = 4          # tiles of places whose cells wait in the first-level cache to be added
 
 
@@ -36,10 +37,11 @@ cdef Scatter scatter_plan(const Window* win, Py_ssize_t itemsize) noexcept nogil
 
 
 cdef bint scatters(const Window* win, Py_ssize_t itemsize) noexcept nogil:
-    """Whether kernel rows want a fifth fewer vectors than their taps one by one, and an image is small enough."""
+    """Whether kernel rows want a fifth fewer vectors than their taps one by one, and what they are added to is small enough."""
     cdef Py_ssize_t lanes = lanes_of(itemsize)
     cdef Scatter plan = scatter_plan(win, itemsize)
-    return (win.groups == 1 and win.dx == 1 and win.C <= 2 * lanes and plan.image_size * itemsize <= SCATTERED_BYTES
+    return (win.groups == 1 and win.dx == 1 and win.C <= 2 * lanes and plan.image_size * itemsize <= SCATTERED_IMAGE
+            and (win.dy * (win.kh - 1) + 1) * plan.pitch * itemsize <= SCATTERED_ROWS
             and 5 * plan.vectors <= 4 * win.kw * ((win.C + lanes - 1) // lanes))
 
 

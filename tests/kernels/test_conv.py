@@ -118,6 +118,8 @@ LARGE = {
     "many phases": dict(x_shape=(2, 20, 33, 5), kernel_size=(7, 6), padding=(3, 2), stride=(3, 4), O=9),
     "few channels": dict(x_shape=(9, 14, 14, 6), kernel_size=5, O=16),
     "few channels and a stride": dict(x_shape=(5, 21, 18, 3), kernel_size=3, padding=(9, 1), stride=2, dilation=(2, 1), O=20),
+    "few channels of large images": dict(x_shape=(2, 131, 140, 3), kernel_size=7, padding=3, stride=2, O=20),
+    "few channels in long rows": dict(x_shape=(1, 9, 1500, 3), kernel_size=5, padding=1, stride=2, O=8),
     "outputs that fill no vector": dict(x_shape=(5, 28, 28, 1), kernel_size=5, padding=2, O=6),
     "two tiles of outputs": dict(x_shape=(3, 19, 40, 2), kernel_size=(2, 3), padding=(0, 1), O=10),
     "three outputs in strips": dict(x_shape=(2, 70, 61, 3), kernel_size=(3, 2), dilation=(2, 3), padding=(4, 9), O=3),
