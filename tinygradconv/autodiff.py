@@ -70,8 +70,10 @@ def pull_back(node: Node, op: Primitive, g: Tensor, cotangents: dict[Any, Any], 
         known = cotangents.get(parent)
         if known is None:
             cotangents[parent] = cotangent
-            if parent.op is not None or turns is not None:               # a leaf, which leads nowhere, need not wait in order
-                heappush(waiting, (-parent.sequence if turns is None else turns.get(parent, -parent.sequence), parent))
+            if turns is not None:
+                heappush(waiting, (turns.get(parent, -parent.sequence), parent))
+            elif parent.op is not None:                    # a leaf leads nowhere, and need not wait in order
+                heappush(waiting, (-parent.sequence, parent))
         else:
             cotangents[parent] = known + cotangent
 
