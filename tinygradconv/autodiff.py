@@ -162,8 +162,11 @@ def propagate(cotangents: dict[Node, Tensor], *, useful: dict[Node, bool] | None
     rest: dict[Node, Tensor] = {}
     node: Node
     while cotangents:
-        node = heappop(waiting)[1] if waiting else next(iter(cotangents))        # at last come the leaves, which did not wait
-        g = cotangents.pop(node)
+        if waiting:
+            node = heappop(waiting)[1]
+            g = cotangents.pop(node)
+        else:
+            node, g = cotangents.popitem()     # at last come the leaves, which did not wait
         if node in stop:
             rest[node] = g
             continue
