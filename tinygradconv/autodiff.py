@@ -139,7 +139,7 @@ def _hooked(node: Node, g: Tensor) -> Tensor:
         if given is None:
             continue
         if not isinstance(given, Tensor) or given.shape != g.shape or given.dtype != g.dtype:
-            got = f"{given.dtype} {given.shape}" if isinstance(given, Tensor) else f"{described(given)}"
+            got = f"{given.dtype} {given.shape}" if isinstance(given, Tensor) else described(given)
             made = node.line if node.op is None else f"the result of {node.op.name} ({node.line})"
             raise TypeError(f"register_hook: the hook of {made} returned {got}; a hook returns None, or a tensor like the gradient, "
                             f"{g.dtype} {g.shape}")

@@ -72,33 +72,27 @@ def _constant(op: str, name: str, value: Any) -> Tensor:
 
 def promoted(op: str, values: Sequence[Any]) -> Sequence[Tensor]:
     """The operands of an elementwise op as tensors of one dtype."""
-    dtype = None
-    for value in values:                                   # tensors of one dtype pass as they are: this loop is on every op's way
-        if type(value) is not Tensor:
-            return _promoted(op, values)
-        tensor: Value = value
-        if dtype is None:
-            dtype = dtype_of(tensor.data)
-        elif dtype_of(tensor.data) is not dtype:
-            return _promoted(op, values)
-    return values
-
-
-def _promoted(op: str, values: Sequence[Any]) -> Sequence[Tensor]:
-    """The table at the top of this file, for operands that differ."""
-    dtype = None
-    for value in values:                                   # floating tensors of one dtype among Python numbers are the commonest of these
+    dtype, numbers = None, False
+    for value in values:                                   # this loop is on every op's way: tensors of one dtype pass as they are
         if type(value) is Tensor:
             tensor: Value = value
             if dtype is None:
                 dtype = dtype_of(tensor.data)
             elif dtype_of(tensor.data) is not dtype:
-                break
-        elif type(value) not in NUMBERS:
-            break
-    else:
-        if dtype is not None and dtype.kind == "f":
-            return [value if type(value) is Tensor else _number(op, value, dtype) for value in values]
+                return _promoted(op, values)
+        elif type(value) in NUMBERS:
+            numbers = True
+        else:
+            return _promoted(op, values)
+    if not numbers:
+        return values
+    if dtype is None or dtype.kind != "f":
+        return _promoted(op, values)
+    return [value if type(value) is Tensor else _number(op, value, dtype) for value in values]
+
+
+def _promoted(op: str, values: Sequence[Any]) -> Sequence[Tensor]:
+    """The table at the top of this file, for operands that differ."""
     values = [v if type(v) in NUMBERS or type(v) is Tensor else _constant(op, "an operand", v) for v in values]
     strong = [v.data.dtype for v in values if type(v) is Tensor]
     if not strong:

@@ -202,7 +202,7 @@ class Tensor(Value):
         if self.node is None:
             raise TypeError("this tensor has no gradient: it was not made with requires_grad=True")
         if value is not None and (not isinstance(value, Tensor) or value.shape != self.shape or value.dtype != self.dtype):
-            got = f"{value.dtype} {value.shape}" if isinstance(value, Tensor) else f"{described(value)}"
+            got = f"{value.dtype} {value.shape}" if isinstance(value, Tensor) else described(value)
             raise TypeError(f"grad must be None or a tensor like this one, {self.dtype} {self.shape}; got {got}")
         self.node.grad = value
 

@@ -260,24 +260,18 @@ def _select(be: Any, condition: Any, a: Any, b: Any) -> Any:
     return y
 
 
-@primitive
-def _kept_where(be: Any, a: Any, condition: Any) -> Any:
-    """a where the condition holds, 0 elsewhere; it broadcasts to a."""
-    y = be.like(a)
-    be.run("where", condition, a, be.constant(number(0, dtype_of(a))), y)
-    return y
+def _kept(holds: bool) -> Primitive:
+    """The op y = a where the condition, which broadcasts to a, is `holds`, and 0 elsewhere: one for each, as an option costs time."""
+    @primitive(name="where_slope")
+    def kept(be: Any, a: Any, condition: Any) -> Any:
+        y, zero = be.like(a), be.constant(number(0, dtype_of(a)))
+        be.run("where", condition, *((a, zero) if holds else (zero, a)), y)
+        return y
+
+    return kept.vjp(a=lambda g, condition: kept(g, condition))
 
 
-@primitive
-def _kept_elsewhere(be: Any, a: Any, condition: Any) -> Any:
-    """0 where the condition holds, a elsewhere."""
-    y = be.like(a)
-    be.run("where", condition, be.constant(number(0, dtype_of(a))), a, y)
-    return y
-
-
-_kept_where.vjp(a=lambda g, condition: _kept_where(g, condition))
-_kept_elsewhere.vjp(a=lambda g, condition: _kept_elsewhere(g, condition))
+_kept_where, _kept_elsewhere = _kept(True), _kept(False)
 _choose = Primitive(_select, elementwise=True, promote=False, name="where")
 _choose.vjp(a=lambda g, condition: _kept_where(g, condition), b=lambda g, condition: _kept_elsewhere(g, condition))
 
